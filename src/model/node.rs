@@ -1,0 +1,149 @@
+//! Nodes as a store shows them, and the evidence of what runs there.
+
+use jiff::Timestamp;
+
+use crate::model::id::{Name, NodeId, RunId};
+use crate::model::tag::Tags;
+
+/// One node at the moment it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its id.
+    pub id: NodeId,
+    /// Its `Name` tag.
+    pub name: Option<String>,
+    /// Where it can be reached.
+    pub address: Option<String>,
+    /// Its availability zone.
+    pub zone: Option<String>,
+    /// Its Auto Scaling group.
+    pub group: Option<String>,
+    /// When it was launched.
+    pub launched: Option<Timestamp>,
+    /// Whether it does its work.
+    pub service: Service,
+    /// Whether what executes steps there answers.
+    pub agent: Agent,
+    /// All of its tags.
+    pub tags: Tags,
+}
+
+/// Whether a node does its work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Service {
+    /// Running and, where a group has a say, in service.
+    In,
+    /// Not so. Unknown states are out of service too.
+    Out {
+        /// In the provider's words ("instance is stopping", "lifecycle state is Standby").
+        why: String,
+        /// Stopped or gone: nothing can be in progress there.
+        stopped: bool,
+    },
+}
+
+/// Whether what executes steps on a node answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Agent {
+    /// Nobody asked, or there is none to ask.
+    NotAsked,
+    /// It answered lately.
+    Online,
+    /// It did not.
+    Offline,
+}
+
+/// What became of a roundsman command that an executor, or the node's journal, knows of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// It runs, or may begin to.
+    InProgress,
+    /// It has ended.
+    Finished,
+    /// Nobody can say; it cannot run on after this time.
+    Unknown {
+        /// The latest possible end.
+        latest_end: Timestamp,
+    },
+}
+
+/// One command found on a node, named by the comment `roundsman <job> <run> <step>.<attempt>` on its send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    /// The job.
+    pub job: Name,
+    /// The run.
+    pub run: RunId,
+    /// The step's number.
+    pub step: u32,
+    /// Which attempt at it, from 1.
+    pub attempt: u32,
+    /// What became of it.
+    pub activity: Activity,
+}
+
+impl Command {
+    /// The comment that a send carries, by which evidence is found. At most 100 characters (the SSM limit).
+    pub fn comment(job: &Name, run: RunId, step: u32, attempt: u32) -> String {
+        format!("roundsman {job} {run} {step}.{attempt}")
+    }
+
+    /// Reads such a comment; the activity is for the caller to fill in. `None`: not one of ours.
+    pub fn parse_comment(text: &str, activity: Activity) -> Option<Self> {
+        let mut words = text.split(' ');
+        let (mark, job, run, number) = (words.next()?, words.next()?, words.next()?, words.next()?);
+        let (step, attempt) = number.split_once('.')?;
+        if mark != "roundsman" || words.next().is_some() {
+            return None;
+        }
+        Some(Self {
+            job: Name::new(job).ok()?,
+            run: run.parse().ok()?,
+            step: step.parse().ok()?,
+            attempt: attempt.parse().ok()?,
+            activity,
+        })
+    }
+}
+
+/// What is known of the commands on one node, read after the tags that it judges.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evidence {
+    /// Every roundsman command that the executor knows of; perhaps none.
+    Commands(Vec<Command>),
+    /// Nobody keeps such a record (steps on this machine, until the node's journal is read).
+    None,
+    /// It could not be had: the node counts as busy until it can.
+    Unavailable(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_comment_names_the_attempt_and_fits() {
+        let job = Name::new(&"j".repeat(40)).expect("a name");
+        let run = RunId::new(9, 9);
+        let comment = Command::comment(&job, run, 12, 3);
+        assert!(comment.len() <= 100);
+        let command = Command::parse_comment(&comment, Activity::Finished).expect("ours");
+        assert_eq!(
+            (command.job, command.run, command.step, command.attempt),
+            (job, run, 12, 3)
+        );
+        for other in [
+            "",
+            "roundsman",
+            "patch baseline",
+            "roundsman a b 1.1",
+            &format!("{comment} x"),
+        ] {
+            assert_eq!(
+                Command::parse_comment(other, Activity::Finished),
+                None,
+                "{other}"
+            );
+        }
+    }
+}
