@@ -13,12 +13,16 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 pub struct Moment(pub Duration);
 
 impl Moment {
+    /// Later than every other moment: nothing to wait for.
+    pub const MAX: Self = Self(Duration::MAX);
+
     /// The time from `earlier` to this moment; zero when `earlier` is in fact later.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// This moment and `span` after it.
+    /// The moment that lies `span` after this one.
+    #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(span))
     }

@@ -1,0 +1,405 @@
+//! The one decision: which node is served next, and why the others are not.
+//!
+//! `plan` prints these rows, `run` takes the first that can be taken, and a settled claim is judged by
+//! [`standing`], which asks the same questions again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::model::id::{ClaimId, NodeId};
+use crate::model::job::NewNodes;
+use crate::model::limits::{Room, room};
+use crate::model::lock::{Lock, Seen};
+use crate::model::node::{Agent, Node, Service};
+use crate::model::reason::{Reason, Verdict};
+use crate::model::record::Last;
+use crate::model::span::short_span;
+use crate::model::suspect::{Abandoned, Answer, OTHER_SET_FOR, judge};
+use crate::model::tag::tags_missing_room;
+use crate::model::time::{elapsed, format_stamp, later};
+use crate::model::view::{Rules, View};
+
+/// What an operator asks for beside the rules.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wish {
+    /// Only this node; its age, its order and its backoff are ignored, all else is obeyed.
+    pub only: Option<NodeId>,
+    /// Nodes that this invocation has served already, or is serving.
+    pub skip: BTreeSet<NodeId>,
+}
+
+/// How a node would be taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Take {
+    /// It is free.
+    Free,
+    /// A lock that somebody left is overwritten.
+    Over {
+        /// The lock's value.
+        found: String,
+        /// The run of another job that is given up by that.
+        abandoned: Option<Abandoned>,
+    },
+    /// A lock that somebody left is removed first; then it is decided anew.
+    Remove {
+        /// The lock's value.
+        found: String,
+    },
+}
+
+/// One node, judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The node.
+    pub node: NodeId,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The decisive reason.
+    pub reason: Reason,
+    /// When it changes, if that is known.
+    pub until: Option<Timestamp>,
+    /// The reason in words, for people.
+    pub detail: String,
+    /// What stands in `last-<task>`.
+    pub last: Last,
+    /// When it is (or was) due; `None`: never served.
+    pub due: Option<Timestamp>,
+    /// How long its deadline has passed.
+    pub overdue: Duration,
+    /// Whether its time has come, whatever stands in the way.
+    pub owed: bool,
+    /// Its lock, where one can be read.
+    pub lock: Option<Lock>,
+    /// How it would be taken; `None`: not now.
+    pub take: Option<Take>,
+}
+
+/// Why a node is not taken, or that it is.
+struct Ruling {
+    reason: Reason,
+    until: Option<Timestamp>,
+    detail: String,
+    take: Option<Take>,
+}
+
+fn ruling(reason: Reason, until: Option<Timestamp>, detail: impl Into<String>) -> Ruling {
+    Ruling {
+        reason,
+        until,
+        detail: detail.into(),
+        take: None,
+    }
+}
+
+/// Judges every node, in the order in which they would be served; ties by node id.
+pub fn decide(rules: &Rules, view: &View, wish: &Wish) -> Vec<Row> {
+    let mut rows: Vec<(Rank, Row)> = view
+        .nodes
+        .iter()
+        .filter(|node| {
+            wish.only.as_ref().is_none_or(|only| *only == node.id) && !wish.skip.contains(&node.id)
+        })
+        .map(|node| judge_node(rules, view, wish, node, None))
+        .map(|row| (rank(rules, &row), row))
+        .collect();
+    rows.sort_by(|(a, left), (b, right)| a.cmp(b).then_with(|| left.node.cmp(&right.node)));
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// Serving order: what can be taken first; adoptions, then never served (as the job wants it), then the oldest.
+type Rank = (bool, u8, Option<Timestamp>);
+
+fn rank(rules: &Rules, row: &Row) -> Rank {
+    let over = matches!(row.take, Some(Take::Over { .. } | Take::Remove { .. }));
+    let group = match (&row.last, rules.job.new) {
+        _ if over => 0,
+        (Last::Never, NewNodes::Last) => 4,
+        (Last::Never, NewNodes::First | NewNodes::After(_)) => 1,
+        (Last::Unreadable(_), _) => 2,
+        (Last::At(_), _) => 3,
+    };
+    (row.take.is_none(), group, row.last.at())
+}
+
+/// What a settled claim finds when everything is decided again.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// The same answer as before: it is held.
+    Enter,
+    /// Too many, but the others are settling too and mine is the lowest claim: look again.
+    Stay,
+    /// Another answer: the claim is withdrawn.
+    Withdraw(String),
+}
+
+/// Decides everything again for a node that shows the own claim: due, hold, limits, evidence.
+///
+/// `over` says what the claim was written over, if it was.
+pub fn standing(
+    rules: &Rules,
+    view: &View,
+    wish: &Wish,
+    node: &NodeId,
+    mine: ClaimId,
+    over: Option<&Lock>,
+) -> Standing {
+    let Some(node) = view.node(node) else {
+        return Standing::Withdraw("it is no longer in the fleet".to_owned());
+    };
+    let row = judge_node(rules, view, wish, node, Some((mine, over)));
+    match (row.take, row.reason) {
+        (Some(_), _) => Standing::Enter,
+        (None, Reason::Limit) if matches!(room(rules, view, node, Some(mine)), Room::Contended) => {
+            Standing::Stay
+        }
+        (None, _) => Standing::Withdraw(row.detail),
+    }
+}
+
+/// One node under judgement.
+struct Case<'a> {
+    rules: &'a Rules,
+    view: &'a View,
+    wish: &'a Wish,
+    node: &'a Node,
+    /// The own claim, when it is written already.
+    mine: Option<ClaimId>,
+    /// The lock that somebody left, judged: what stands there, or what the own claim was written over.
+    left: Option<(Lock, Answer)>,
+}
+
+fn judge_node(
+    rules: &Rules,
+    view: &View,
+    wish: &Wish,
+    node: &Node,
+    mine: Option<(ClaimId, Option<&Lock>)>,
+) -> Row {
+    let found = rules.lock(node).lock().cloned();
+    let left = match (found, mine) {
+        // The own claim says nothing about what it was written over: that is judged as if it still stood.
+        (Some(lock), Some((claim, over))) if claim == lock.claim => over.cloned(),
+        (found, _) => found,
+    };
+    let left = left.map(|lock| (lock.clone(), judge(rules, view, node, &lock)));
+    let case = Case {
+        rules,
+        view,
+        wish,
+        node,
+        mine: mine.map(|(claim, _)| claim),
+        left,
+    };
+    let last = rules.last(node, view.now);
+    let due = last.at().map(|at| later(at, rules.job.every));
+    let overdue = match (&last, rules.job.deadline) {
+        (Last::At(at), Some(deadline)) => elapsed(later(*at, deadline), view.now),
+        _ => Duration::ZERO,
+    };
+    let ruling = case
+        .out_of_reach()
+        .or_else(|| case.on_lock())
+        .or_else(|| case.on_time(due))
+        .or_else(|| case.in_company())
+        .unwrap_or_else(|| case.taken(&last, due));
+    let verdict = match (&ruling.take, ruling.reason) {
+        (Some(_), _) if overdue > Duration::ZERO => Verdict::Overdue,
+        (Some(_), _) => Verdict::Due,
+        (None, Reason::Fresh | Reason::TooYoung) => Verdict::NotDue,
+        (None, _) => Verdict::Blocked,
+    };
+    Row {
+        node: node.id.clone(),
+        verdict,
+        reason: ruling.reason,
+        until: ruling.until,
+        detail: ruling.detail,
+        owed: due.is_none_or(|due| due <= view.now),
+        last,
+        due,
+        overdue,
+        lock: rules.lock(node).lock().cloned(),
+        take: ruling.take,
+    }
+}
+
+impl Case<'_> {
+    fn out_of_reach(&self) -> Option<Ruling> {
+        let Self {
+            rules, view, node, ..
+        } = self;
+        if let Service::Out { why, .. } = &node.service {
+            return Some(ruling(Reason::OutOfService, None, why.clone()));
+        }
+        if node.agent == Agent::Offline && rules.on_node() {
+            return Some(ruling(
+                Reason::AgentOffline,
+                None,
+                "its SSM agent is not online",
+            ));
+        }
+        let fleet = rules.fleet_hold(view).map(|hold| ("the fleet is", hold));
+        fleet
+            .or_else(|| rules.hold(node, view.now).map(|hold| ("it is", hold)))
+            .map(|(what, hold)| {
+                let why = if hold.reason.is_empty() {
+                    String::new()
+                } else {
+                    format!(": {}", hold.reason)
+                };
+                ruling(
+                    Reason::Hold,
+                    hold.until,
+                    format!("{what} on hold by {}{why}", hold.by),
+                )
+            })
+    }
+
+    fn on_lock(&self) -> Option<Ruling> {
+        if let Seen::Unreadable(text) = self.rules.lock(self.node) {
+            return Some(ruling(
+                Reason::UnreadableLock,
+                None,
+                format!("its lock cannot be read: {text:?}"),
+            ));
+        }
+        if let Some((
+            _,
+            Answer::Wait {
+                reason,
+                until,
+                detail,
+            },
+        )) = &self.left
+        {
+            return Some(ruling(*reason, *until, detail.clone()));
+        }
+        let keys = &self.rules.keys;
+        let missing = tags_missing_room(
+            &self.node.tags,
+            &[&keys.lock, &keys.last, &keys.took, &keys.fail],
+        );
+        let why = format!("ours would be {missing} more than the 50 tags that EC2 allows");
+        (missing > 0).then(|| ruling(Reason::TagsFull, None, why))
+    }
+
+    /// Whether what is left there is a run of the own job, or of nobody: its time is not asked again.
+    fn goes_on(&self) -> bool {
+        matches!(
+            self.left,
+            Some((_, Answer::Remove | Answer::TakeOver { abandoned: None }))
+        )
+    }
+
+    fn on_time(&self, due: Option<Timestamp>) -> Option<Ruling> {
+        let now = self.view.now;
+        if self.wish.only.as_ref() == Some(&self.node.id) || self.goes_on() {
+            return None;
+        }
+        if let Some(due) = due.filter(|due| now < *due) {
+            return Some(ruling(
+                Reason::Fresh,
+                Some(due),
+                format!("due in {}", short_span(elapsed(now, due))),
+            ));
+        }
+        match (
+            self.rules.job.new,
+            self.node.launched,
+            self.rules.last(self.node, now),
+        ) {
+            (NewNodes::After(age), Some(launched), Last::Never) if now < later(launched, age) => {
+                let why = format!(
+                    "launched {}; new nodes wait {}",
+                    format_stamp(launched),
+                    short_span(age)
+                );
+                Some(ruling(Reason::TooYoung, Some(later(launched, age)), why))
+            }
+            _ => None,
+        }
+    }
+
+    fn in_company(&self) -> Option<Ruling> {
+        let Self {
+            rules, view, node, ..
+        } = self;
+        let set = rules.lease.set();
+        let other = view
+            .nodes
+            .iter()
+            .filter(|other| other.id != node.id)
+            .find_map(|other| {
+                let lock = rules.lock(other).lock().cloned()?;
+                let until = later(lock.until, OTHER_SET_FOR);
+                (lock.set != set && view.now < until).then(|| (other.id.clone(), lock, until))
+            });
+        if let Some((id, lock, until)) = other {
+            let why = format!(
+                "{} works on {id} with other lease settings ({}, ours are {set})",
+                lock.owner, lock.set
+            );
+            return Some(ruling(Reason::Conflict, Some(until), why));
+        }
+        // Going on with what is there asks no limit: else a limit lowered below the number of suspects frees none.
+        if self.goes_on() {
+            return None;
+        }
+        match room(rules, view, node, self.mine) {
+            Room::Fits => None,
+            Room::Contended => Some(ruling(Reason::Limit, None, "others are claiming too")),
+            Room::Full { why } => Some(ruling(Reason::Limit, None, why)),
+        }
+    }
+
+    fn taken(&self, last: &Last, due: Option<Timestamp>) -> Ruling {
+        let now = self.view.now;
+        if let Some((lock, answer)) = &self.left {
+            let found = self
+                .node
+                .tags
+                .get(self.rules.keys.lock.as_str())
+                .cloned()
+                .unwrap_or_default();
+            let (take, what) = match answer {
+                Answer::TakeOver { abandoned } => (
+                    Take::Over {
+                        found,
+                        abandoned: abandoned.clone(),
+                    },
+                    "is taken over",
+                ),
+                Answer::Remove | Answer::Wait { .. } => (Take::Remove { found }, "is removed"),
+            };
+            let detail = format!("the lock that {} left {what}", lock.owner);
+            return Ruling {
+                take: Some(take),
+                ..ruling(Reason::Suspect, None, detail)
+            };
+        }
+        let ago = |at: &Timestamp| short_span(elapsed(*at, now));
+        let (reason, detail) = match (last, due) {
+            (Last::Never, _) => (Reason::NeverServed, "never served".to_owned()),
+            (Last::Unreadable(text), _) => (
+                Reason::UnreadableLast,
+                format!("its {} cannot be read: {text:?}", self.rules.keys.last),
+            ),
+            (Last::At(at), Some(due)) if due <= now => {
+                (Reason::Age, format!("last served {} ago", ago(at)))
+            }
+            (Last::At(at), _) => (
+                Reason::Age,
+                format!("asked for; last served {} ago", ago(at)),
+            ),
+        };
+        Ruling {
+            take: Some(Take::Free),
+            ..ruling(reason, None, detail)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,364 @@
+//! From the justifying read to the decision that is made again: a claim before it is held.
+
+use crate::model::decide::Standing;
+use crate::model::lease::hold::Hold;
+use crate::model::lease::{
+    Answer, End, Input, Lease, Look, Next, READ_APART, STAY_APART, Stage, TRIES, Terms, describe,
+};
+use crate::model::lock::{LockState, Seen};
+use crate::model::time::{Moment, Now};
+
+/// A claim that has settled and is read three times.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Confirming {
+    /// The start of the claim's write.
+    began: Moment,
+    /// When it was answered.
+    answered: Moment,
+    /// How many reads in a row have shown the own claim.
+    agreed: u8,
+    /// The start of the read under way.
+    asked: Option<Moment>,
+    /// When the next read may start.
+    not_before: Moment,
+}
+
+/// A claim that is taken back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Undoing {
+    end: End,
+    /// The start of the latest read that showed the own claim.
+    seen: Moment,
+    tries: u8,
+    flight: bool,
+    asked: Option<Moment>,
+    not_before: Moment,
+}
+
+impl Lease {
+    pub(super) fn on_claim(&mut self, terms: &Terms, now: Now, input: Input) -> Next {
+        match self.stage.clone() {
+            Stage::Justify {
+                asked,
+                tries,
+                not_before,
+            } => self.justify(terms, now, input, asked, tries, not_before),
+            Stage::Writing { began, justified } => {
+                self.written(terms, now, &input, began, justified)
+            }
+            Stage::Settling { began, answered } => self.settle(terms, now, began, answered),
+            Stage::Confirming(confirming) => self.confirm(terms, now, input, confirming),
+            Stage::Undoing(undoing) => self.undo(terms, now, &input, undoing),
+            Stage::Holding(_) => self.on_hold(terms, now, input),
+            Stage::Ended(end) => Next::End(end),
+        }
+    }
+
+    /// Read the chosen node's tags alone; while it is still as it was, write.
+    fn justify(
+        &mut self,
+        terms: &Terms,
+        now: Now,
+        input: Input,
+        asked: Option<Moment>,
+        tries: u8,
+        not_before: Moment,
+    ) -> Next {
+        match (input, asked) {
+            (Input::Looked { shows, value, .. }, Some(began)) => {
+                let expected = self.over.as_ref().map(|found| &found.value);
+                if value.as_ref() != expected {
+                    return Next::End(End::Lost {
+                        why: describe(&shows),
+                    });
+                }
+                if now.boot.since(began) > terms.settings.claim_within {
+                    return self.ask_again(now, tries, now.boot);
+                }
+                let value = self.write(now, terms.settings.ttl, LockState::Settling, self.own.step);
+                self.stage = Stage::Writing {
+                    began: now.boot,
+                    justified: began,
+                };
+                Next::Write {
+                    value,
+                    replaces: self.over.as_ref().map(|found| found.value.clone()),
+                }
+            }
+            (Input::LookFailed { retry_in }, Some(_)) => {
+                self.ask_again(now, tries, now.boot.plus(retry_in))
+            }
+            (_, Some(_)) => Next::Wait(Moment::MAX),
+            (_, None) if now.boot < not_before => Next::Wait(not_before),
+            (_, None) => {
+                self.stage = Stage::Justify {
+                    asked: Some(now.boot),
+                    tries,
+                    not_before,
+                };
+                Next::Look(Look::Node)
+            }
+        }
+    }
+
+    fn ask_again(&mut self, now: Now, tries: u8, not_before: Moment) -> Next {
+        if tries + 1 >= TRIES {
+            return Next::End(End::Refused);
+        }
+        if now.boot < not_before {
+            self.stage = Stage::Justify {
+                asked: None,
+                tries: tries + 1,
+                not_before,
+            };
+            return Next::Wait(not_before);
+        }
+        self.stage = Stage::Justify {
+            asked: Some(now.boot),
+            tries: tries + 1,
+            not_before,
+        };
+        Next::Look(Look::Node)
+    }
+
+    /// A write counts only if it was answered within G of the start of the read that justifies it.
+    ///
+    /// Over G, answered or not, the node is left alone and *not* cleaned up: the write may have overwritten a
+    /// living holder. Its value dies by its own end.
+    fn written(
+        &mut self,
+        terms: &Terms,
+        now: Now,
+        input: &Input,
+        began: Moment,
+        justified: Moment,
+    ) -> Next {
+        match input {
+            Input::Wrote(Answer::Done)
+                if now.boot.since(justified) <= terms.settings.claim_within =>
+            {
+                self.stage = Stage::Settling {
+                    began,
+                    answered: now.boot,
+                };
+                Next::Wait(now.boot.plus(terms.settings.settle()))
+            }
+            Input::Wrote(Answer::Done | Answer::Unknown { .. }) => Next::End(End::Late),
+            Input::Wrote(Answer::Refused { .. } | Answer::Changed) => Next::End(End::Refused),
+            _ => Next::Wait(Moment::MAX),
+        }
+    }
+
+    fn settle(&mut self, terms: &Terms, now: Now, began: Moment, answered: Moment) -> Next {
+        let settled = answered.plus(terms.settings.settle());
+        if now.boot < settled {
+            return Next::Wait(settled);
+        }
+        let confirming = Confirming {
+            began,
+            answered,
+            agreed: 0,
+            asked: Some(now.boot),
+            not_before: now.boot,
+        };
+        self.stage = Stage::Confirming(confirming);
+        Next::Look(Look::Locks)
+    }
+
+    /// Three reads of all locks, half a second apart: every one shows the own claim. Then everything is decided
+    /// again on the last. Nobody waits longer than 4 D, or beyond the claim's own end.
+    fn confirm(&mut self, terms: &Terms, now: Now, input: Input, mut state: Confirming) -> Next {
+        let patience = state
+            .answered
+            .plus(terms.settings.settle().saturating_mul(4));
+        let give_up = patience.min(state.began.plus(terms.settings.ttl));
+        if let Some(asked) = state.asked {
+            match input {
+                Input::Looked {
+                    shows,
+                    value,
+                    standing,
+                } => {
+                    state.asked = None;
+                    if !self.is_own(&shows) {
+                        return self.lost(now, &shows);
+                    }
+                    state.agreed = state.agreed.saturating_add(1);
+                    state.not_before = asked.plus(READ_APART);
+                    match standing {
+                        Some(Standing::Enter) if state.agreed >= 3 && now.boot < give_up => {
+                            let hold = Hold::new(asked, state.began, terms.settings.ttl, value);
+                            self.stage = Stage::Holding(hold);
+                            return Next::Go;
+                        }
+                        Some(Standing::Withdraw(why)) => {
+                            return self.withdraw(terms, now, asked, why);
+                        }
+                        // The others that settle will enter or withdraw: look again.
+                        Some(Standing::Stay) => {
+                            state.agreed = 2;
+                            state.not_before = asked.plus(STAY_APART);
+                        }
+                        Some(Standing::Enter) | None => {}
+                    }
+                    if now.boot >= give_up {
+                        return self.withdraw(
+                            terms,
+                            now,
+                            asked,
+                            "the others did not settle in time".to_owned(),
+                        );
+                    }
+                }
+                Input::LookFailed { retry_in } => {
+                    state.asked = None;
+                    state.agreed = 0;
+                    state.not_before = now.boot.plus(retry_in);
+                    if now.boot >= give_up {
+                        return self.withdraw(
+                            terms,
+                            now,
+                            Moment::default(),
+                            "the fleet could not be read again".to_owned(),
+                        );
+                    }
+                }
+                // The read has a time-out of its own.
+                _ => return Next::Wait(Moment::MAX),
+            }
+        }
+        if now.boot < state.not_before {
+            let wake = state.not_before;
+            self.stage = Stage::Confirming(state);
+            return Next::Wait(wake);
+        }
+        state.asked = Some(now.boot);
+        let look = if state.agreed >= 2 {
+            Look::Fleet
+        } else {
+            Look::Locks
+        };
+        self.stage = Stage::Confirming(state);
+        Next::Look(look)
+    }
+
+    /// Another value was seen. A new claim that was answered within G cannot have displaced a holder, so its value
+    /// is deleted if it is still there; one that was written over a run is left alone.
+    fn lost(&mut self, now: Now, shows: &Seen) -> Next {
+        let end = End::Lost {
+            why: describe(shows),
+        };
+        if self.over.is_some() {
+            return Next::End(end);
+        }
+        self.begin_undo(now, end, now.boot)
+    }
+
+    fn withdraw(&mut self, terms: &Terms, now: Now, seen: Moment, why: String) -> Next {
+        let next = self.begin_undo(now, End::Withdrawn { why }, seen);
+        // Writing the run back is a write like any other: justified by a read no older than G.
+        match (&self.over, next) {
+            (Some(_), _) => match self.stage.clone() {
+                Stage::Undoing(undoing) => self.write_back(terms, now, undoing),
+                _ => Next::End(End::Refused),
+            },
+            (None, next) => next,
+        }
+    }
+
+    fn begin_undo(&mut self, now: Now, end: End, seen: Moment) -> Next {
+        self.stage = Stage::Undoing(Undoing {
+            end,
+            seen,
+            tries: 0,
+            flight: true,
+            asked: None,
+            not_before: now.boot,
+        });
+        Next::Delete(self.own.format())
+    }
+
+    fn write_back(&mut self, terms: &Terms, now: Now, mut undoing: Undoing) -> Next {
+        let Some(found) = self.over.clone() else {
+            return Next::End(undoing.end);
+        };
+        if now.boot.since(undoing.seen) > terms.settings.claim_within {
+            undoing.flight = false;
+            undoing.asked = Some(now.boot);
+            self.stage = Stage::Undoing(undoing);
+            return Next::Look(Look::Node);
+        }
+        undoing.flight = true;
+        self.stage = Stage::Undoing(undoing);
+        // The run that was found, in the state it was found in, with an end like that of every write.
+        let state = found
+            .lock
+            .was
+            .filter(|_| found.lock.state == LockState::Settling)
+            .unwrap_or(found.lock.state);
+        let replaces = Some(self.own.format());
+        let seq = self.own.seq.saturating_add(1);
+        let claim = self.own.claim;
+        let back = crate::model::lock::Lock {
+            claim,
+            seq,
+            state,
+            set: self.own.set,
+            owner: self.own.owner.clone(),
+            was: None,
+            until: crate::model::time::ceil_second(crate::model::time::later(
+                now.wall,
+                terms.settings.ttl,
+            )),
+            ..found.lock
+        };
+        self.own = back;
+        Next::Write {
+            value: self.own.format(),
+            replaces,
+        }
+    }
+
+    fn undo(&mut self, terms: &Terms, now: Now, input: &Input, mut undoing: Undoing) -> Next {
+        match input {
+            Input::Deleted(Answer::Done | Answer::Changed)
+            | Input::Wrote(Answer::Done | Answer::Changed | Answer::Unknown { .. }) => {
+                return Next::End(undoing.end);
+            }
+            Input::Deleted(Answer::Refused { retry_in } | Answer::Unknown { retry_in })
+            | Input::Wrote(Answer::Refused { retry_in })
+            | Input::LookFailed { retry_in } => {
+                undoing.tries += 1;
+                if undoing.tries >= TRIES {
+                    return Next::End(undoing.end);
+                }
+                undoing.flight = false;
+                undoing.asked = None;
+                undoing.not_before = now.boot.plus(*retry_in);
+            }
+            Input::Looked { shows, .. } if undoing.asked.is_some() => {
+                if !self.is_own(shows) {
+                    return Next::End(undoing.end);
+                }
+                undoing.seen = undoing.asked.unwrap_or_default();
+                undoing.asked = None;
+            }
+            _ => {}
+        }
+        if undoing.flight || undoing.asked.is_some() {
+            self.stage = Stage::Undoing(undoing);
+            return Next::Wait(Moment::MAX);
+        }
+        if now.boot < undoing.not_before {
+            let wake = undoing.not_before;
+            self.stage = Stage::Undoing(undoing);
+            return Next::Wait(wake);
+        }
+        if self.over.is_some() {
+            return self.write_back(terms, now, undoing);
+        }
+        undoing.flight = true;
+        self.stage = Stage::Undoing(undoing);
+        Next::Delete(self.own.format())
+    }
+}

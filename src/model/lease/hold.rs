@@ -1,0 +1,337 @@
+//! A lease that is held: renewing, stepping, recording, parking and releasing in one place, one thing at a time.
+
+use std::time::Duration;
+
+use crate::model::lease::{
+    Answer, End, Input, Lease, Look, Next, READ_APART, Stage, Terms, Want, describe,
+};
+use crate::model::lock::LockState;
+use crate::model::time::{Moment, Now};
+
+/// What a holder knows of its lease. All times are of the own clock that counts suspend.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Hold {
+    /// The start of the latest read that showed the own claim.
+    seen: Moment,
+    /// The start of the latest write that was answered in time.
+    good: Moment,
+    /// How long that write lasts.
+    lasts: Duration,
+    /// Writes without an answer in time.
+    open: Option<Open>,
+    /// The lock's exact value, while it is known.
+    value: Option<String>,
+    want: Want,
+    /// Whether the write that goes with `want` has been answered.
+    written: bool,
+    /// Whether a parking write has begun: from then on nothing else is written or started.
+    parking: bool,
+    not_before: Moment,
+    flight: Option<Flight>,
+    /// The start of the first delete of a release.
+    first_delete: Option<Moment>,
+}
+
+/// Writes that may land yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Open {
+    /// The start of the oldest.
+    oldest: Moment,
+    /// The start of the latest.
+    latest: Moment,
+}
+
+/// The one thing under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Flight {
+    Look {
+        began: Moment,
+    },
+    Write {
+        began: Moment,
+        justified: Moment,
+        lasts: Duration,
+        want: Want,
+    },
+    Record,
+    Delete,
+}
+
+impl Hold {
+    pub(super) fn new(seen: Moment, good: Moment, lasts: Duration, value: Option<String>) -> Self {
+        Self {
+            seen,
+            good,
+            lasts,
+            open: None,
+            value,
+            want: Want::Keep,
+            written: false,
+            parking: false,
+            not_before: Moment::default(),
+            flight: None,
+            first_delete: None,
+        }
+    }
+
+    pub(super) fn seen(&self) -> Moment {
+        self.seen
+    }
+
+    /// The holder's own end: its ttl after the start of the last write that was answered in time; while a write
+    /// without such an answer may land, at most L after the start of the oldest of them (it may land last); and
+    /// never more than L after a read showed the own claim (a longer ttl must not hide that it was displaced).
+    pub(super) fn end(&self, terms: &Terms) -> Moment {
+        let by_write = self.good.plus(self.lasts);
+        let by_open = self
+            .open
+            .map_or(Moment::MAX, |open| open.oldest.plus(terms.settings.ttl));
+        by_write
+            .min(by_open)
+            .min(self.seen.plus(terms.settings.ttl))
+    }
+
+    /// Every third of what the last write gave; sooner where only a write can show that an unanswered one is over.
+    fn renew_at(&self, terms: &Terms) -> Moment {
+        let third = self.good.plus(self.lasts / 3);
+        self.open.map_or(third, |open| third.min(open.latest.plus(terms.settings.request_life)))
+    }
+
+    fn fresh(&self, terms: &Terms, now: Moment) -> bool {
+        terms.transactional || now.since(self.seen) <= terms.settings.claim_within
+    }
+
+    fn unanswered(&mut self, began: Moment) {
+        let oldest = self.open.map_or(began, |open| open.oldest);
+        self.open = Some(Open {
+            oldest,
+            latest: began,
+        });
+        self.value = None;
+    }
+}
+
+impl Lease {
+    pub(super) fn on_hold(&mut self, terms: &Terms, now: Now, input: Input) -> Next {
+        let Stage::Holding(mut hold) = self.stage.clone() else {
+            return Next::Wait(Moment::MAX);
+        };
+        if now.boot >= hold.end(terms) {
+            return Next::End(self.past_end(&hold));
+        }
+        let ended = self.take_in(terms, now, input, &mut hold);
+        let next = match ended {
+            Some(end) => Next::End(end),
+            None if now.boot >= hold.end(terms) => Next::End(self.past_end(&hold)),
+            None => self.plan(terms, now, &mut hold),
+        };
+        self.stage = Stage::Holding(hold);
+        next
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as part of the lease's own story")]
+    fn past_end(&self, hold: &Hold) -> End {
+        if hold.first_delete.is_some() {
+            return End::Released;
+        }
+        End::LeaseLost {
+            why: "it could not be renewed before its end".to_owned(),
+        }
+    }
+
+    /// Takes in what has happened; `Some` when that ends the lease.
+    fn take_in(&mut self, terms: &Terms, now: Now, input: Input, hold: &mut Hold) -> Option<End> {
+        match (input, hold.flight) {
+            (Input::Want(want), _) if !hold.parking => {
+                hold.want = want;
+                hold.written = false;
+            }
+            (Input::Looked { shows, value, .. }, Some(Flight::Look { began })) => {
+                hold.flight = None;
+                let own = self.is_own(&shows);
+                match hold.first_delete {
+                    // What shows later than this lies over somebody's lock, and is left to its own end.
+                    Some(first)
+                        if !own
+                            || began
+                                > first.plus(
+                                    terms.settings.claim_within + terms.settings.staleness,
+                                ) =>
+                    {
+                        return Some(End::Released);
+                    }
+                    None if !own => {
+                        return Some(End::LeaseLost {
+                            why: describe(&shows),
+                        });
+                    }
+                    Some(_) => hold.not_before = began.plus(READ_APART),
+                    None => {}
+                }
+                hold.seen = began;
+                hold.value = value;
+            }
+            (Input::LookFailed { retry_in }, Some(Flight::Look { .. })) => {
+                hold.flight = None;
+                hold.not_before = now.boot.plus(retry_in);
+            }
+            (
+                Input::Wrote(answer),
+                Some(Flight::Write {
+                    began,
+                    justified,
+                    lasts,
+                    want,
+                }),
+            ) => {
+                hold.flight = None;
+                let ended = self.take_write(terms, now, answer, hold, (began, justified, lasts));
+                // A renewal that was under way when the run wanted something else does not say so.
+                hold.written &= want == hold.want;
+                return ended;
+            }
+            (Input::Recorded(answer), Some(Flight::Record)) => {
+                hold.flight = None;
+                match answer {
+                    Answer::Done => hold.written = hold.want == Want::Record,
+                    Answer::Refused { retry_in } | Answer::Unknown { retry_in } => {
+                        hold.not_before = now.boot.plus(retry_in)
+                    }
+                    Answer::Changed => {
+                        return Some(End::LeaseLost {
+                            why: "its lock has changed".to_owned(),
+                        });
+                    }
+                }
+            }
+            (Input::Deleted(answer), Some(Flight::Delete)) => {
+                hold.flight = None;
+                hold.value = None;
+                match answer {
+                    Answer::Done if terms.transactional => return Some(End::Released),
+                    Answer::Done => {}
+                    Answer::Refused { retry_in } | Answer::Unknown { retry_in } => {
+                        hold.not_before = now.boot.plus(retry_in)
+                    }
+                    Answer::Changed => return Some(End::Released),
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn take_write(
+        &self,
+        terms: &Terms,
+        now: Now,
+        answer: Answer,
+        hold: &mut Hold,
+        (began, justified, lasts): (Moment, Moment, Duration),
+    ) -> Option<End> {
+        let in_time =
+            terms.transactional || now.boot.since(justified) <= terms.settings.claim_within;
+        match answer {
+            Answer::Done if in_time => {
+                hold.good = began;
+                hold.lasts = lasts;
+                if hold
+                    .open
+                    .is_some_and(|open| began >= open.latest.plus(terms.settings.request_life))
+                {
+                    hold.open = None;
+                }
+                if terms.transactional {
+                    // The write was conditional on the own value: it is as good as a read.
+                    hold.seen = began;
+                    hold.value = Some(self.own.format());
+                } else {
+                    hold.value = None;
+                }
+                hold.written = true;
+                if hold.parking {
+                    return Some(End::Parked);
+                }
+            }
+            Answer::Done => hold.unanswered(began),
+            Answer::Unknown { retry_in } => {
+                hold.unanswered(began);
+                hold.not_before = now.boot.plus(retry_in);
+            }
+            Answer::Refused { retry_in } => hold.not_before = now.boot.plus(retry_in),
+            Answer::Changed => {
+                return Some(End::LeaseLost {
+                    why: "its lock has changed".to_owned(),
+                });
+            }
+        }
+        None
+    }
+
+    /// What to do now that everything known has been taken in.
+    fn plan(&mut self, terms: &Terms, now: Now, hold: &mut Hold) -> Next {
+        let end = hold.end(terms);
+        if hold.flight.is_some() {
+            return Next::Wait(end);
+        }
+        let granted =
+            hold.written && matches!(hold.want, Want::Step(_) | Want::Record | Want::Stopping);
+        let renew_at = hold.renew_at(terms).max(hold.not_before);
+        let look_at = hold.seen.plus(terms.settings.ttl / 3).max(hold.not_before);
+        if hold.want == Want::Keep && now.boot < renew_at && now.boot < look_at {
+            return Next::Wait(renew_at.min(look_at).min(end));
+        }
+        if now.boot < hold.not_before {
+            return Next::Wait(hold.not_before.min(end));
+        }
+        // A record that has landed needs no further right; everything else is justified by a fresh read.
+        if granted && hold.want == Want::Record || granted && hold.fresh(terms, now.boot) {
+            hold.want = Want::Keep;
+            hold.written = false;
+            return Next::Go;
+        }
+        let must_know = hold.want == Want::Release && hold.value.is_none();
+        let only_look = hold.want == Want::Keep && now.boot < renew_at;
+        if !hold.fresh(terms, now.boot) || must_know || only_look {
+            hold.flight = Some(Flight::Look { began: now.boot });
+            return Next::Look(Look::Node);
+        }
+        self.act(terms, now, hold)
+    }
+
+    fn act(&mut self, terms: &Terms, now: Now, hold: &mut Hold) -> Next {
+        let ongoing = if self.own.state == LockState::Stopping {
+            LockState::Stopping
+        } else {
+            LockState::Held
+        };
+        let (state, step) = match hold.want {
+            // A settled claim becomes held with its first step; until then a renewal says held as well.
+            Want::Keep => (ongoing, self.own.step),
+            Want::Step(step) => (ongoing, step),
+            Want::Stopping => (LockState::Stopping, self.own.step),
+            Want::Park => {
+                hold.parking = true;
+                (LockState::Parked, self.own.step)
+            }
+            Want::Record => {
+                hold.flight = Some(Flight::Record);
+                return Next::Record;
+            }
+            Want::Release => {
+                hold.flight = Some(Flight::Delete);
+                hold.first_delete.get_or_insert(now.boot);
+                return Next::Delete(hold.value.clone().unwrap_or_default());
+            }
+        };
+        let replaces = hold.value.clone();
+        let value = self.write(now, terms.ttl, state, step);
+        hold.flight = Some(Flight::Write {
+            began: now.boot,
+            justified: hold.seen,
+            lasts: terms.ttl,
+            want: hold.want,
+        });
+        Next::Write { value, replaces }
+    }
+}
