@@ -1,5 +1,7 @@
 //! Roundsman makes the rounds of a fleet.
 
+pub mod engine;
 pub mod event;
+pub mod io;
 pub mod model;
 pub mod port;

@@ -1,5 +1,6 @@
 //! Floor 1: the rules. Pure: no async, clock, randomness or I/O; times and ids are arguments.
 
+pub mod backoff;
 pub mod decide;
 pub mod digest;
 pub mod field;
@@ -12,6 +13,7 @@ pub mod node;
 pub mod outcome;
 pub mod reason;
 pub mod record;
+pub mod run;
 pub mod settings;
 pub mod span;
 pub mod suspect;

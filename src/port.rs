@@ -11,6 +11,7 @@ use crate::model::node::{Evidence, Node};
 use crate::model::outcome::Delivery;
 use crate::model::tag::{TagKey, Tags};
 use crate::model::time::Moment;
+pub use crate::model::time::Offset;
 
 /// What went wrong outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,15 +86,6 @@ pub enum Consistency {
     Transactional,
 }
 
-/// Provider time less this machine's, as an interval: answers carry whole seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Offset {
-    /// The least that it can be, in milliseconds.
-    pub least_ms: i64,
-    /// The most that it can be, in milliseconds.
-    pub most_ms: i64,
-}
-
 /// Tags to write, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Put {
@@ -166,11 +158,14 @@ pub trait Store {
 
     /// Reads the fleet, lets `decide` look at it, and writes what that grants, in one transaction.
     ///
-    /// Only for [`Consistency::Transactional`] stores; others answer with an error.
+    /// `decide` gets the claim id to use: `proposed`, or the highest one ever used here plus one, whichever is
+    /// higher, so that ids rise with claims. Only for [`Consistency::Transactional`] stores; others answer with an
+    /// error.
     async fn transact<T>(
         &self,
         selector: &Selector,
-        decide: impl FnOnce(Vec<Node>) -> (Option<Grant>, T),
+        proposed: ClaimId,
+        decide: impl FnOnce(Vec<Node>, ClaimId) -> (Option<Grant>, T),
     ) -> Result<T, PortError>;
 }
 
@@ -231,4 +226,25 @@ pub trait Clock {
 
     /// 128 random bits.
     fn random(&self) -> u128;
+}
+
+/// All ports together: what one invocation acts through.
+pub trait Ports {
+    /// Where the tags are.
+    type Store: Store;
+    /// What runs steps on nodes.
+    type Node: Shell;
+    /// What runs steps beside roundsman itself.
+    type Runner: Shell;
+    /// Time, waiting and chance.
+    type Clock: Clock;
+
+    /// The tags.
+    fn store(&self) -> &Self::Store;
+    /// Steps on nodes.
+    fn node(&self) -> &Self::Node;
+    /// Steps beside roundsman itself.
+    fn runner(&self) -> &Self::Runner;
+    /// The time.
+    fn clock(&self) -> &Self::Clock;
 }

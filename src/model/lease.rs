@@ -108,6 +108,8 @@ pub enum Input {
     Deleted(Answer),
     /// The run wants something of its lease.
     Want(Want),
+    /// The claim is not wanted any more; for a lease that is not held yet.
+    GiveUp,
 }
 
 /// What a run wants of its lease.

@@ -37,6 +37,30 @@ pub struct Now {
     pub boot: Moment,
 }
 
+/// Provider time less this machine's, as an interval: answers carry whole seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Offset {
+    /// The least that it can be, in milliseconds.
+    pub least_ms: i64,
+    /// The most that it can be, in milliseconds.
+    pub most_ms: i64,
+}
+
+impl Offset {
+    /// The correction of this machine's time: the interval's value nearest to zero.
+    pub fn correct(self, wall: Timestamp) -> Timestamp {
+        let nearest = 0.clamp(self.least_ms, self.most_ms.max(self.least_ms));
+        wall.saturating_add(jiff::SignedDuration::from_millis(nearest))
+            .unwrap_or(wall)
+    }
+
+    /// Whether this machine's clock is certainly wrong by more than `skew`: all of the interval lies beyond it.
+    pub fn beyond(self, skew: Duration) -> bool {
+        let skew_ms = i64::try_from(skew.as_millis()).unwrap_or(i64::MAX);
+        self.least_ms > skew_ms || self.most_ms < -skew_ms
+    }
+}
+
 /// `at` and `span` later; the end of time when that lies beyond it.
 pub fn later(at: Timestamp, span: Duration) -> Timestamp {
     at.saturating_add(jiff::SignedDuration::try_from(span).unwrap_or(jiff::SignedDuration::MAX))
@@ -141,6 +165,33 @@ mod tests {
         ] {
             assert_eq!(parse_stamp(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_clock_is_corrected_by_the_least_and_refused_only_when_it_is_certainly_wrong() {
+        let at: Timestamp = "2026-11-23T00:10:00Z".parse().expect("a time");
+        let corrected = |least_ms, most_ms| {
+            Offset { least_ms, most_ms }
+                .correct(at)
+                .duration_since(at)
+                .as_millis()
+        };
+        assert_eq!(
+            (
+                corrected(-400, 600),
+                corrected(2_000, 3_000),
+                corrected(-9_000, -8_000)
+            ),
+            (0, 2_000, -8_000)
+        );
+        let beyond =
+            |least_ms, most_ms| Offset { least_ms, most_ms }.beyond(Duration::from_secs(10));
+        assert!(
+            !beyond(9_500, 10_500)
+                && beyond(10_001, 11_000)
+                && beyond(-12_000, -10_001)
+                && !beyond(-11_000, -10_000)
+        );
     }
 
     #[test]

@@ -37,6 +37,9 @@ pub(super) struct Undoing {
 
 impl Lease {
     pub(super) fn on_claim(&mut self, terms: &Terms, now: Now, input: Input) -> Next {
+        if input == Input::GiveUp {
+            return self.give_up(terms, now);
+        }
         match self.stage.clone() {
             Stage::Justify {
                 asked,
@@ -51,6 +54,22 @@ impl Lease {
             Stage::Undoing(undoing) => self.undo(terms, now, &input, undoing),
             Stage::Holding(_) => self.on_hold(terms, now, input),
             Stage::Ended(end) => Next::End(end),
+        }
+    }
+
+    /// The claim is not wanted any more. While its write is under way that cannot be told from a late one, and has
+    /// to be answered first.
+    fn give_up(&mut self, terms: &Terms, now: Now) -> Next {
+        let why = "told to stop".to_owned();
+        match self.stage {
+            Stage::Justify { .. } => Next::End(End::Withdrawn { why }),
+            Stage::Settling { .. } | Stage::Confirming(_) => {
+                self.withdraw(terms, now, Moment::default(), why)
+            }
+            Stage::Writing { .. } | Stage::Undoing(_) | Stage::Holding(_) => {
+                Next::Wait(Moment::MAX)
+            }
+            Stage::Ended(ref end) => Next::End(end.clone()),
         }
     }
 

@@ -94,7 +94,9 @@ impl Hold {
     /// Every third of what the last write gave; sooner where only a write can show that an unanswered one is over.
     fn renew_at(&self, terms: &Terms) -> Moment {
         let third = self.good.plus(self.lasts / 3);
-        self.open.map_or(third, |open| third.min(open.latest.plus(terms.settings.request_life)))
+        self.open.map_or(third, |open| {
+            third.min(open.latest.plus(terms.settings.request_life))
+        })
     }
 
     fn fresh(&self, terms: &Terms, now: Moment) -> bool {

@@ -497,7 +497,7 @@ fn a_record_is_written_on_a_fresh_read_and_repeated_until_it_is_known() {
     );
     assert_eq!(drive.shows_own(None), Next::Record);
     assert!(matches!(
-        drive.input(Input::Recorded(unknown())),
+        drive.input(Input::Recorded(refused())),
         Next::Wait(_)
     ));
     assert_eq!(drive.after(secs(1)), Next::Record);
@@ -632,5 +632,29 @@ fn where_writes_are_conditional_nothing_settles_and_a_change_means_lost() {
     assert!(matches!(
         displaced.on(&drive.terms, now, Input::Deleted(Answer::Changed)),
         Next::End(End::Released)
+    ));
+}
+
+#[test]
+fn a_claim_that_is_not_wanted_any_more_is_taken_back_at_once() {
+    let mut drive = Drive::new(None);
+    drive.input(Input::Start);
+    assert!(matches!(
+        drive.input(Input::GiveUp),
+        Next::End(End::Withdrawn { .. })
+    ));
+    let mut drive = Drive::new(None);
+    drive.input(Input::Start);
+    drive.shows(None, None);
+    assert_eq!(
+        drive.input(Input::GiveUp),
+        Next::Wait(Moment::MAX),
+        "the write has to be answered first"
+    );
+    drive.input(Input::Wrote(Answer::Done));
+    assert!(matches!(drive.input(Input::GiveUp), Next::Delete(_)));
+    assert!(matches!(
+        drive.input(Input::Deleted(Answer::Done)),
+        Next::End(End::Withdrawn { .. })
     ));
 }

@@ -1,0 +1,33 @@
+//! Looking at a fleet: the tags, and then the evidence that judges them.
+
+use std::time::Duration;
+
+use crate::engine::now;
+use crate::model::node::Evidence;
+use crate::model::view::{Rules, View};
+use crate::port::{PortError, Ports, Shell, Store};
+
+/// How far back a command can have been sent and still run: SSM ends every command after 48 hours.
+const EVIDENCE_WITHIN: Duration = Duration::from_secs(49 * 3_600);
+
+/// Reads the fleet, and for every lease past its end, or parked, what runs on that node.
+///
+/// Evidence is read after the tags that it judges, so that a command sent in between is seen. Evidence that cannot
+/// be had does not fail the look: it makes its node busy.
+pub async fn observe<P: Ports>(ports: &P, rules: &Rules) -> Result<View, PortError> {
+    let nodes = ports.store().read_fleet(&rules.job.fleet).await?;
+    let mut view = View {
+        now: now(ports).wall,
+        nodes,
+        evidence: std::collections::BTreeMap::new(),
+    };
+    let asked: Vec<_> = view.asks_evidence(rules).into_iter().cloned().collect();
+    for node in asked {
+        let evidence = match ports.node().evidence(&node, EVIDENCE_WITHIN).await {
+            Ok(evidence) => evidence,
+            Err(error) => Evidence::Unavailable(error.message),
+        };
+        view.evidence.insert(node.id, evidence);
+    }
+    Ok(view)
+}

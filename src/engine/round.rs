@@ -1,0 +1,392 @@
+//! One invocation: look, decide, take, and again, while limits and wishes have room.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use crate::engine::Engine;
+use crate::engine::observe::observe;
+use crate::engine::stop::{Stop, Urgency};
+use crate::engine::visit::{Begin, Visited, visit};
+use crate::event::{Counts, EventKind};
+use crate::model::backoff::backoff;
+use crate::model::decide::{Row, Take, Wish, decide};
+use crate::model::id::{ClaimId, NodeId, RunId};
+use crate::model::lease::{Found, Lease, Terms};
+use crate::model::lock::{Lock, LockState};
+use crate::model::record::Last;
+use crate::model::run::Result as RunResult;
+use crate::model::suspect::Abandoned;
+use crate::model::time::Now;
+use crate::model::view::View;
+use crate::port::{Clock, Consistency, ErrorKind, PortError, Ports, Put, Store, WriteError};
+
+/// How often in a row a claim may not be answered in time, or be refused, before the invocation gives up.
+const NOT_CLAIMED_MAX: u32 = 3;
+
+/// What an operator asks of one invocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orders {
+    /// Only this node.
+    pub only: Option<NodeId>,
+    /// How many nodes are claimed at most; `None`: all that may be.
+    pub max: Option<u32>,
+    /// How many are in hand at once, at most.
+    pub parallel: u32,
+}
+
+/// What one invocation came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Round {
+    /// How many of each.
+    pub counts: Counts,
+    /// The outside failed in a way that ended the invocation, or a visit.
+    pub error: Option<PortError>,
+    /// Whether a run was ended, or left, because of a signal.
+    pub cut_short: bool,
+    /// The last look at the fleet, and what was decided on it: it says what comes next.
+    pub last_look: Option<(View, Vec<Row>)>,
+}
+
+type Visiting<'v> = Pin<Box<dyn Future<Output = (NodeId, Visited)> + 'v>>;
+
+struct State {
+    counts: Counts,
+    error: Option<PortError>,
+    cut_short: bool,
+    last_look: Option<(View, Vec<Row>)>,
+    /// Nodes in hand or served by this invocation.
+    skip: BTreeSet<NodeId>,
+    /// Nodes with work begun or being claimed.
+    taken: u32,
+    not_claimed: u32,
+    losses: u32,
+    warned: bool,
+}
+
+/// Runs one invocation to its end.
+pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, mut stop: Stop) -> Round {
+    let transactional = engine.ports.store().consistency() == Consistency::Transactional;
+    let rules = engine.rules;
+    let terms = Terms {
+        settings: rules.lease,
+        ttl: rules.job.ttl(&rules.lease),
+        transactional,
+    };
+    let again = Wish {
+        only: orders.only.clone(),
+        skip: BTreeSet::new(),
+    };
+    let mut state = State {
+        counts: Counts::default(),
+        error: None,
+        cut_short: false,
+        last_look: None,
+        skip: BTreeSet::new(),
+        taken: 0,
+        not_claimed: 0,
+        losses: 0,
+        warned: false,
+    };
+    let mut visits: FuturesUnordered<Visiting<'_>> = FuturesUnordered::new();
+    loop {
+        let room = orders.max.is_none_or(|max| state.taken < max)
+            && visits.len() < orders.parallel as usize;
+        if room && state.error.is_none() && stop.urgency() == Urgency::Go {
+            match engine.take(&terms, orders, &mut state).await {
+                Ok(Some(begin)) => {
+                    state.taken += 1;
+                    state.skip.insert(begin.node.id.clone());
+                    let (wish, stop) = (&again, stop.clone());
+                    visits.push(Box::pin(async move {
+                        let node = begin.node.id.clone();
+                        (node, visit(engine, terms, wish, begin, stop).await)
+                    }));
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => state.error = Some(error),
+            }
+        }
+        let Some((node, visited)) = visits.next().await else {
+            break;
+        };
+        let pause = state.count(&node, visited);
+        if pause && state.error.is_none() {
+            let until = engine
+                .now()
+                .boot
+                .plus(backoff(state.losses.min(4), engine.ports.clock().random()));
+            tokio::select! {
+                () = engine.sleep_until(until) => {}
+                _ = stop.more_than(Urgency::Go) => {}
+            }
+        }
+    }
+    engine.tell(None, None, EventKind::Finished(state.counts));
+    Round {
+        counts: state.counts,
+        error: state.error,
+        cut_short: state.cut_short,
+        last_look: state.last_look,
+    }
+}
+
+impl State {
+    /// Counts how a visit ended; `true`: the next claim waits a random while.
+    fn count(&mut self, node: &NodeId, visited: Visited) -> bool {
+        let claimed = !matches!(visited, Visited::ClaimLost { .. } | Visited::NotClaimed(_));
+        self.counts.claimed += u32::from(claimed);
+        match visited {
+            Visited::Recorded(RunResult::Done) => self.counts.committed += 1,
+            Visited::Recorded(RunResult::DoneUnclean { .. }) => {
+                self.counts.committed += 1;
+                self.counts.failed += 1;
+            }
+            Visited::Recorded(RunResult::Failed { reason, .. }) => {
+                self.counts.failed += 1;
+                self.cut_short |= reason == crate::model::record::FailReason::Stopped;
+            }
+            Visited::ClaimLost { .. } => {
+                self.counts.claims_lost += 1;
+                return self.lost(node);
+            }
+            Visited::NotClaimed(error) => {
+                self.not_claimed += 1;
+                let passing = matches!(
+                    error.kind,
+                    ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Unreachable
+                );
+                if !passing || self.not_claimed >= NOT_CLAIMED_MAX {
+                    self.error = Some(error);
+                }
+                return self.lost(node);
+            }
+            Visited::LeaseLost => self.counts.leases_lost += 1,
+            Visited::Outside(error) => self.error = Some(error),
+            Visited::Left => self.cut_short = true,
+        }
+        false
+    }
+
+    fn lost(&mut self, node: &NodeId) -> bool {
+        self.losses += 1;
+        self.taken -= 1;
+        self.skip.remove(node);
+        true
+    }
+}
+
+impl<P: Ports> Engine<'_, P> {
+    /// Looks, decides, and takes the first node that may be taken. `None`: there is none now.
+    async fn take(
+        &self,
+        terms: &Terms,
+        orders: &Orders,
+        state: &mut State,
+    ) -> Result<Option<Begin>, PortError> {
+        // Every leftover that is removed makes the next look another one; more than there are nodes means trouble.
+        for _ in 0..1_000 {
+            let wish = Wish {
+                only: orders.only.clone(),
+                skip: state.skip.clone(),
+            };
+            let begin = if terms.transactional {
+                self.transact(terms, &wish, state).await?
+            } else {
+                self.choose(&wish, state).await?
+            };
+            match begin {
+                Chosen::Begin(begin) => return Ok(Some(*begin)),
+                Chosen::Nothing => return Ok(None),
+                Chosen::Leftover { node, found } => self.remove(&node, found).await?,
+            }
+        }
+        Err(PortError::new(
+            ErrorKind::Other,
+            "leftover locks were removed a thousand times and there are still some",
+        ))
+    }
+
+    async fn choose(&self, wish: &Wish, state: &mut State) -> Result<Chosen, PortError> {
+        let view = observe(self.ports, self.rules).await?;
+        self.check_clock()?;
+        let rows = decide(self.rules, &view, wish);
+        self.warn_once(&rows, state);
+        let now = self.now();
+        let claim = ClaimId::new(epoch_ms(now), self.ports.clock().random());
+        let chosen = self.first(&view, &rows, claim, |own, over| {
+            (Lease::claim(own, over), false)
+        });
+        state.last_look = Some((view, rows));
+        Ok(chosen)
+    }
+
+    /// Claims where reading, deciding and writing are one transaction.
+    async fn transact(
+        &self,
+        terms: &Terms,
+        wish: &Wish,
+        state: &mut State,
+    ) -> Result<Chosen, PortError> {
+        let proposed = ClaimId::new(epoch_ms(self.now()), self.ports.clock().random());
+        let key = self.rules.keys.lock.clone();
+        let decide = |nodes, claim| {
+            let now = self.now();
+            let view = View {
+                now: now.wall,
+                nodes,
+                evidence: std::collections::BTreeMap::new(),
+            };
+            let rows = decide(self.rules, &view, wish);
+            let mut grant = None;
+            let chosen = self.first(&view, &rows, claim, |own, _| {
+                let (lease, value) = Lease::granted(own, terms, now);
+                grant = Some(value);
+                (lease, true)
+            });
+            let grant = match (&chosen, grant) {
+                (Chosen::Begin(begin), Some(value)) => {
+                    Some((begin.node.id.clone(), Put::one(key, value)))
+                }
+                _ => None,
+            };
+            (grant, (chosen, view, rows))
+        };
+        let (chosen, view, rows) = self
+            .ports
+            .store()
+            .transact(&self.rules.job.fleet, proposed, decide)
+            .await?;
+        self.warn_once(&rows, state);
+        state.last_look = Some((view, rows));
+        Ok(chosen)
+    }
+
+    /// The first row that may be taken, as something to begin with.
+    fn first(
+        &self,
+        view: &View,
+        rows: &[Row],
+        claim: ClaimId,
+        lease: impl FnOnce(Lock, Option<Found>) -> (Lease, bool),
+    ) -> Chosen {
+        let Some((row, take)) = rows
+            .iter()
+            .find_map(|row| row.take.as_ref().map(|take| (row, take)))
+        else {
+            return Chosen::Nothing;
+        };
+        let Some(node) = view.node(&row.node) else {
+            return Chosen::Nothing;
+        };
+        let (found, abandoned): (Option<Found>, Option<Abandoned>) = match take {
+            Take::Remove { found } => {
+                return Chosen::Leftover {
+                    node: row.node.clone(),
+                    found: found.clone(),
+                };
+            }
+            Take::Free => (None, None),
+            Take::Over { found, abandoned } => {
+                let lock = row.lock.clone();
+                (
+                    lock.map(|lock| Found {
+                        value: found.clone(),
+                        lock,
+                    }),
+                    abandoned.clone(),
+                )
+            }
+        };
+        let job = &self.rules.job;
+        let own = Lock {
+            run: RunId::new(claim.epoch_ms(), self.ports.clock().random()),
+            claim,
+            seq: 0,
+            state: LockState::Settling,
+            set: self.rules.lease.set(),
+            job: job.name.clone(),
+            task: job.task.clone(),
+            file: job.file_digest(),
+            step: 0,
+            was: None,
+            owner: self.owner.to_owned(),
+            until: view.now,
+        };
+        let (lease, granted) = lease(own, found);
+        let fleet = view.nodes.iter().map(|node| node.id.clone()).collect();
+        Chosen::Begin(Box::new(Begin {
+            node: node.clone(),
+            lease,
+            granted,
+            abandoned,
+            fleet,
+        }))
+    }
+
+    /// Removes the lock of a run that has ended, or never began: compare-and-delete, on a read no older than G.
+    async fn remove(&self, node: &NodeId, found: String) -> Result<(), PortError> {
+        let store = self.ports.store();
+        let began = self.now().boot;
+        let tags = store.read_tags(node).await?;
+        let key = &self.rules.keys.lock;
+        let fresh = self.now().boot.since(began) <= self.rules.lease.claim_within
+            || store.consistency() == Consistency::Transactional;
+        if !fresh || tags.get(key.as_str()) != Some(&found) {
+            return Ok(());
+        }
+        match store.delete(node, &Put::one(key.clone(), found)).await {
+            Ok(()) | Err(WriteError::Changed) => Ok(()),
+            Err(WriteError::Refused(error) | WriteError::Unknown(error)) => Err(error),
+        }
+    }
+
+    /// Refuses to claim when this machine's clock is certainly wrong by more than the skew that is allowed for.
+    fn check_clock(&self) -> Result<(), PortError> {
+        let offset = self.ports.store().offset();
+        if !offset.beyond(self.rules.lease.skew) {
+            return Ok(());
+        }
+        let by = if offset.least_ms > 0 {
+            offset.least_ms
+        } else {
+            offset.most_ms
+        };
+        let message = format!(
+            "this machine's clock differs from the provider's by {:.1} s, more than `skew` allows",
+            by as f64 / 1_000.0
+        );
+        Err(PortError::new(ErrorKind::Other, message).with_help(
+            "set the clock (NTP), or raise `[lease] skew` on every machine that runs this job",
+        ))
+    }
+
+    fn warn_once(&self, rows: &[Row], state: &mut State) {
+        if std::mem::replace(&mut state.warned, true) {
+            return;
+        }
+        for row in rows {
+            if let Last::Unreadable(text) = &row.last {
+                let message = format!(
+                    "{} of {} is {text:?}: no time, or one in the future; the node counts as due",
+                    self.rules.keys.last, row.node
+                );
+                self.tell(None, Some(&row.node), EventKind::Warned { message });
+            }
+        }
+    }
+}
+
+/// What a look at the fleet leads to.
+enum Chosen {
+    Begin(Box<Begin>),
+    Leftover { node: NodeId, found: String },
+    Nothing,
+}
+
+fn epoch_ms(now: Now) -> u64 {
+    u64::try_from(now.wall.as_millisecond()).unwrap_or(0)
+}

@@ -1,0 +1,445 @@
+//! One node from the claim to the release: one loop that owns renewing, stepping and releasing.
+//!
+//! At every turn there is at most one read or write of the lease under way, at most one step, and one moment to
+//! wake at. Whatever comes first is taken in, and the two machines of the model (the lease, the run) say what
+//! follows.
+
+mod act;
+mod step;
+
+use std::pin::Pin;
+
+use tokio::select;
+
+use crate::engine::stop::{Stop, Urgency};
+use crate::engine::{Engine, visit::step::Underway};
+use crate::event::EventKind;
+use crate::model::decide::Wish;
+use crate::model::id::NodeId;
+use crate::model::lease::{End, Input, Lease, Next, Terms, Want};
+use crate::model::lock::Lock;
+use crate::model::node::Node;
+use crate::model::outcome::Outcome;
+use crate::model::run::{Do, Result as RunResult, Run};
+use crate::model::suspect::Abandoned;
+use crate::model::tag::Tags;
+use crate::model::time::{Moment, elapsed};
+use crate::port::{Clock, PortError, Ports};
+
+/// What a visit begins with.
+#[derive(Debug)]
+pub struct Begin {
+    /// The node as it was decided on.
+    pub node: Node,
+    /// The claim: yet to be made, or granted by a transactional store.
+    pub lease: Lease,
+    /// Whether it was granted already.
+    pub granted: bool,
+    /// The run of another job that is given up by this claim.
+    pub abandoned: Option<Abandoned>,
+    /// All nodes of the fleet, for the reads of all locks.
+    pub fleet: Vec<NodeId>,
+}
+
+/// How a visit ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Visited {
+    /// The run was recorded and the lock released: committed, or failed.
+    Recorded(RunResult),
+    /// The claim was lost or withdrawn: nothing was begun.
+    ClaimLost {
+        /// A sentence.
+        why: String,
+    },
+    /// The claim's write was not answered in time, or was refused.
+    NotClaimed(PortError),
+    /// The lease was lost while running: nothing more was touched.
+    LeaseLost,
+    /// The outside failed in a way that waiting does not mend.
+    Outside(PortError),
+    /// Told to stop twice: left as it is, until the lease runs out.
+    Left,
+}
+
+/// A future that answers a lease's question: the input, and the node's tags where they were read.
+type Flight<'a> = Pin<Box<dyn Future<Output = (Input, Option<Tags>, Option<PortError>)> + 'a>>;
+
+/// What the next [`Next::Go`] is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Nothing,
+    Claim,
+    Step { step: u32, attempt: u32 },
+    Abandoned,
+    Record,
+    Stopping,
+    Release,
+}
+
+struct Visit<'a, P: Ports> {
+    engine: &'a Engine<'a, P>,
+    terms: Terms,
+    wish: &'a Wish,
+    node: Node,
+    fleet: &'a [NodeId],
+    lease: Lease,
+    run: Run,
+    awaited: Awaited,
+    abandoned: Option<Abandoned>,
+    /// The latest own tags.
+    tags: Tags,
+    /// When the lease was first held.
+    held_at: Option<Moment>,
+    /// When the last step had ended.
+    done_at: Option<crate::model::time::Now>,
+    urgency: Urgency,
+    /// How many reads and writes in a row did not succeed, for the backoff.
+    trouble: u32,
+    /// The latest error from outside.
+    error: Option<PortError>,
+}
+
+/// What woke the loop.
+enum Woken {
+    Stop(Urgency),
+    Flight((Input, Option<Tags>, Option<PortError>)),
+    Step(step::Ended),
+    Time,
+}
+
+/// Visits one node: claims it unless that is done, runs the job's steps, records what came of them, lets go.
+pub async fn visit<P: Ports>(
+    engine: &Engine<'_, P>,
+    terms: Terms,
+    wish: &Wish,
+    begin: Begin,
+    mut stop: Stop,
+) -> Visited {
+    let fleet = begin.fleet;
+    let mut visit = Visit {
+        engine,
+        terms,
+        wish,
+        tags: begin.node.tags.clone(),
+        node: begin.node,
+        fleet: &fleet,
+        lease: begin.lease,
+        run: Run::new(),
+        awaited: Awaited::Claim,
+        abandoned: begin.abandoned,
+        held_at: None,
+        done_at: None,
+        urgency: Urgency::Go,
+        trouble: 0,
+        error: None,
+    };
+    let mut flight: Option<Flight<'_>> = None;
+    let mut underway: Option<Underway<'_>> = None;
+    let mut next = if begin.granted {
+        Next::Go
+    } else {
+        visit.feed(Input::Start)
+    };
+    loop {
+        let mut wake = Moment::MAX;
+        match next {
+            Next::Go => {
+                next = visit.go(&mut underway);
+                continue;
+            }
+            Next::End(end) => return visit.end(end, underway).await,
+            Next::Wait(until) => wake = until,
+            Next::Look(_) | Next::Write { .. } | Next::Record | Next::Delete(_) => {
+                flight = Some(visit.perform(&next))
+            }
+        }
+        if flight.is_none() && underway.is_none() && visit.awaited == Awaited::Nothing {
+            match visit.pursue() {
+                Pursuit::Want(want) => {
+                    next = visit.feed(Input::Want(want));
+                    continue;
+                }
+                Pursuit::Until(at) => wake = wake.min(at),
+                Pursuit::Over => {
+                    return visit
+                        .end(
+                            End::LeaseLost {
+                                why: "a later claim has been on the node".to_owned(),
+                            },
+                            underway,
+                        )
+                        .await;
+                }
+            }
+        }
+        let known = visit.urgency;
+        let woken = select! {
+            biased;
+            urgency = stop.more_than(known) => Woken::Stop(urgency),
+            answer = landed(&mut flight) => Woken::Flight(answer),
+            ended = step::over(&mut underway) => Woken::Step(ended),
+            () = engine.sleep_until(wake) => Woken::Time,
+        };
+        next = match woken {
+            Woken::Stop(Urgency::AtOnce) => return visit.left(),
+            Woken::Stop(urgency) => visit.told_to_stop(urgency, underway.as_mut()),
+            Woken::Flight((input, tags, error)) => {
+                flight = None;
+                visit.landed(input, tags, error)
+            }
+            Woken::Step(ended) => {
+                underway = None;
+                visit.step_ended(ended)
+            }
+            Woken::Time => visit.feed(Input::Woke),
+        };
+        // Something may be under way still: then the machine waits for it whatever came in.
+        if let Some(outside) = visit.hopeless(&next) {
+            return Visited::Outside(outside);
+        }
+    }
+}
+
+async fn landed(flight: &mut Option<Flight<'_>>) -> (Input, Option<Tags>, Option<PortError>) {
+    match flight {
+        Some(flight) => flight.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What the run wants of its lease now.
+enum Pursuit {
+    Want(Want),
+    Until(Moment),
+    Over,
+}
+
+impl<'a, P: Ports> Visit<'a, P> {
+    fn feed(&mut self, input: Input) -> Next {
+        let now = self.engine.now();
+        let before = self.lease.lock().until;
+        let settling = matches!(input, Input::Wrote(crate::model::lease::Answer::Done))
+            && self.held_at.is_none();
+        let renewal = matches!(input, Input::Wrote(crate::model::lease::Answer::Done))
+            && self.awaited == Awaited::Nothing;
+        let next = self.lease.on(&self.terms, now, input);
+        if let (true, Next::Wait(until)) = (settling, &next) {
+            self.tell(EventKind::Settling {
+                for_: until.since(now.boot),
+            });
+        }
+        if renewal && !matches!(next, Next::End(_)) {
+            self.tell(EventKind::Renewed { until: before });
+        }
+        next
+    }
+
+    fn tell(&self, kind: EventKind) {
+        self.engine
+            .tell(Some(self.lease.lock().run), Some(&self.node.id), kind);
+    }
+
+    /// What was waited for has been granted.
+    fn go(&mut self, underway: &mut Option<Underway<'a>>) -> Next {
+        let now = self.engine.now();
+        match std::mem::replace(&mut self.awaited, Awaited::Nothing) {
+            Awaited::Claim => {
+                self.held_at = Some(now.boot);
+                self.tell(EventKind::Claimed {
+                    until: self.lease.lock().until,
+                });
+                if self.abandoned.is_some() {
+                    self.awaited = Awaited::Abandoned;
+                    return self.feed(Input::Want(Want::Record));
+                }
+            }
+            Awaited::Step { step, attempt } => match self.begin_step(step, attempt) {
+                Some(begun) => *underway = Some(begun),
+                // The read became too old between the check and the send: ask again.
+                None => {
+                    self.awaited = Awaited::Step { step, attempt };
+                    return self.feed(Input::Want(Want::Step(step)));
+                }
+            },
+            Awaited::Abandoned => self.abandoned = None,
+            Awaited::Record => {
+                self.report_record();
+                self.run.recorded();
+            }
+            Awaited::Stopping | Awaited::Nothing | Awaited::Release => {}
+        }
+        self.feed(Input::Woke)
+    }
+
+    /// What the run does next, as a want of its lease.
+    fn pursue(&mut self) -> Pursuit {
+        let now = self.engine.now();
+        match self.run.next(now.wall) {
+            Do::Begin { not_before, .. } if now.boot < not_before => Pursuit::Until(not_before),
+            Do::Begin { step, attempt, .. } => {
+                self.awaited = Awaited::Step { step, attempt };
+                Pursuit::Want(Want::Step(step))
+            }
+            Do::KeepUntil(until) => Pursuit::Until(now.boot.plus(elapsed(now.wall, until))),
+            Do::Record(_) => {
+                self.done_at.get_or_insert(now);
+                self.awaited = Awaited::Record;
+                Pursuit::Want(Want::Record)
+            }
+            Do::Release => {
+                self.awaited = Awaited::Release;
+                Pursuit::Want(Want::Release)
+            }
+            Do::Nothing => Pursuit::Over,
+        }
+    }
+
+    fn landed(&mut self, input: Input, tags: Option<Tags>, error: Option<PortError>) -> Next {
+        if let Some(tags) = tags {
+            self.tags = tags;
+        }
+        match error {
+            Some(error) => {
+                tracing::debug!(node = %self.node.id, error = %error, "a read or write of the lease did not succeed");
+                self.trouble += 1;
+                self.error = Some(error);
+            }
+            None => self.trouble = 0,
+        }
+        let next = self.feed(input);
+        // Told to stop while the claim's write was under way: it is answered now.
+        if self.held_at.is_none() && self.urgency > Urgency::Go && matches!(next, Next::Wait(_)) {
+            return self.feed(Input::GiveUp);
+        }
+        next
+    }
+
+    /// The first signal: a claim is taken back; a run ends in order, its step cancelled, its lock saying so.
+    fn told_to_stop(&mut self, urgency: Urgency, underway: Option<&mut Underway<'a>>) -> Next {
+        self.urgency = urgency;
+        if self.held_at.is_none() {
+            return self.feed(Input::GiveUp);
+        }
+        let in_steps = usize::try_from(self.lease.lock().step)
+            .is_ok_and(|step| step <= self.engine.rules.job.steps.len());
+        if !in_steps || matches!(self.awaited, Awaited::Record | Awaited::Release) {
+            return self.feed(Input::Woke);
+        }
+        match underway {
+            Some(underway) => underway.cancel(),
+            None => self
+                .run
+                .stopped(&self.engine.rules.job, self.lease.lock().step),
+        }
+        self.awaited = Awaited::Stopping;
+        self.feed(Input::Want(Want::Stopping))
+    }
+
+    fn step_ended(&mut self, ended: step::Ended) -> Next {
+        let now = self.engine.now();
+        let random = self.engine.ports.clock().random();
+        self.tell(ended.event());
+        let job = &self.engine.rules.job;
+        let cut_short =
+            self.urgency > Urgency::Go && ended.cancelled && ended.judged.outcome != Outcome::Ok;
+        if cut_short && ended.judged.outcome != Outcome::Unknown {
+            self.run.stopped(job, self.lease.lock().step);
+        } else {
+            self.run
+                .ended(job, now, ended.judged.outcome, ended.not_after, random);
+            if ended.cancelled {
+                self.run.stopped(job, self.lease.lock().step);
+            }
+        }
+        self.feed(Input::Woke)
+    }
+
+    /// Whether what the lease wants next can never succeed: the record was refused for good.
+    fn hopeless(&self, next: &Next) -> Option<PortError> {
+        use crate::port::ErrorKind;
+        let waiting = matches!(next, Next::Wait(_))
+            && matches!(self.awaited, Awaited::Record | Awaited::Abandoned);
+        let error = self
+            .error
+            .as_ref()
+            .filter(|_| waiting && self.trouble > 0)?;
+        match error.kind {
+            ErrorKind::Throttled
+            | ErrorKind::Conflict
+            | ErrorKind::Unreachable
+            | ErrorKind::Credentials => None,
+            ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Other => Some(error.clone()),
+        }
+    }
+
+    async fn end(&mut self, end: End, underway: Option<Underway<'a>>) -> Visited {
+        match end {
+            End::Lost { why } | End::Withdrawn { why } => {
+                self.tell(EventKind::ClaimLost { why: why.clone() });
+                Visited::ClaimLost { why }
+            }
+            End::Late | End::Refused => {
+                let slow = || {
+                    PortError::new(
+                        crate::port::ErrorKind::Unreachable,
+                        format!(
+                            "claiming {} was not answered within `claim-within`",
+                            self.node.id
+                        ),
+                    )
+                };
+                let error = self.error.clone().unwrap_or_else(slow);
+                self.tell(EventKind::ClaimLost {
+                    why: error.message.clone(),
+                });
+                Visited::NotClaimed(error)
+            }
+            End::Released => {
+                self.tell(EventKind::Released);
+                Visited::Recorded(self.run.result())
+            }
+            End::Parked => {
+                self.tell(EventKind::Parked {
+                    until: self.lease.lock().until,
+                });
+                Visited::Left
+            }
+            End::LeaseLost { why } => {
+                let cause = self
+                    .error
+                    .as_ref()
+                    .filter(|_| self.trouble > 0)
+                    .map(|error| format!(" ({error})"))
+                    .unwrap_or_default();
+                self.tell(EventKind::LeaseLost {
+                    why: format!("{why}{cause}"),
+                });
+                if let Some(underway) = underway {
+                    underway.end_runner_step().await;
+                }
+                Visited::LeaseLost
+            }
+        }
+    }
+
+    /// Told to stop twice.
+    fn left(&mut self) -> Visited {
+        let lock = self.lease.lock();
+        if self.held_at.is_some() {
+            let until = crate::model::time::later(lock.until, self.terms.settings.margin);
+            let message = format!(
+                "left {} as it is: its lease runs out {}, and other runs leave it alone until {}",
+                self.node.id,
+                crate::model::time::format_stamp(lock.until),
+                crate::model::time::format_stamp(until)
+            );
+            self.tell(EventKind::Warned { message });
+        }
+        Visited::Left
+    }
+
+    /// The lock with which this visit's claims and records are compared.
+    fn own(&self) -> &Lock {
+        self.lease.lock()
+    }
+}

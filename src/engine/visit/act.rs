@@ -1,0 +1,213 @@
+//! What the lease asks of the store, as futures; and what a run writes as its record.
+
+use crate::engine::observe::observe;
+use crate::engine::visit::{Awaited, Flight, Visit};
+use crate::event::EventKind;
+use crate::model::backoff::backoff;
+use crate::model::decide::standing;
+use crate::model::lease::{Answer, Input, Look, Next};
+use crate::model::lock::Seen;
+use crate::model::record::{Fail, FailReason};
+use crate::model::run::Result as RunResult;
+use crate::model::span::format_span;
+use crate::model::tag::{TagKey, Tags};
+use crate::model::time::{floor_second, format_stamp};
+use crate::port::{Clock, PortError, Ports, Put, Store, WriteError};
+
+impl<'a, P: Ports> Visit<'a, P> {
+    /// Begins the read or write that the lease asks for.
+    pub(super) fn perform(&self, next: &Next) -> Flight<'a> {
+        let engine = self.engine;
+        let (node, key) = (self.node.id.clone(), engine.rules.keys.lock.clone());
+        let retry_in = backoff(self.trouble + 1, engine.ports.clock().random());
+        let store = engine.ports.store();
+        match next {
+            Next::Look(Look::Node) => Box::pin(async move {
+                match store.read_tags(&node).await {
+                    Ok(tags) => {
+                        let value = tags.get(key.as_str()).cloned();
+                        (looked(value, None), Some(tags), None)
+                    }
+                    Err(error) => (Input::LookFailed { retry_in }, None, Some(error)),
+                }
+            }),
+            Next::Look(Look::Locks) => {
+                let fleet = self.fleet;
+                let fleet = fleet.to_vec();
+                Box::pin(async move {
+                    match store.read_key(&fleet, &key).await {
+                        Ok(mut locks) => (looked(locks.remove(&node), None), None, None),
+                        Err(error) => (Input::LookFailed { retry_in }, None, Some(error)),
+                    }
+                })
+            }
+            Next::Look(Look::Fleet) => {
+                let (claim, over, wish) =
+                    (self.lease.claim_id(), self.lease.over().cloned(), self.wish);
+                Box::pin(async move {
+                    let view = match observe(engine.ports, engine.rules).await {
+                        Ok(view) => view,
+                        Err(error) => return (Input::LookFailed { retry_in }, None, Some(error)),
+                    };
+                    let stands = standing(engine.rules, &view, wish, &node, claim, over.as_ref());
+                    let tags = view.node(&node).map(|node| node.tags.clone());
+                    let value = tags
+                        .as_ref()
+                        .and_then(|tags| tags.get(key.as_str()).cloned());
+                    (looked(value, Some(stands)), tags, None)
+                })
+            }
+            Next::Write { value, replaces } => {
+                let (put, replaces) = (Put::one(key.clone(), value.clone()), replaces.clone());
+                Box::pin(async move {
+                    let result = store
+                        .write(&node, &put, Some((&key, replaces.as_deref())))
+                        .await;
+                    let (answer, error) = answer(result, retry_in);
+                    (Input::Wrote(answer), None, error)
+                })
+            }
+            Next::Record => {
+                let put = self.record();
+                let own = self
+                    .tags
+                    .get(key.as_str())
+                    .cloned()
+                    .unwrap_or_else(|| self.own().format());
+                let own = if self.terms.transactional {
+                    self.own().format()
+                } else {
+                    own
+                };
+                Box::pin(async move {
+                    let result = store.write(&node, &put, Some((&key, Some(&own)))).await;
+                    let (answer, error) = answer(result, retry_in);
+                    (Input::Recorded(answer), None, error)
+                })
+            }
+            Next::Delete(value) => {
+                let pairs = self.leavings(value.clone());
+                Box::pin(async move {
+                    let (answer, error) = answer(store.delete(&node, &pairs).await, retry_in);
+                    (Input::Deleted(answer), None, error)
+                })
+            }
+            Next::Wait(_) | Next::Go | Next::End(_) => Box::pin(std::future::pending()),
+        }
+    }
+
+    /// What is deleted at the release: the lock, and `fail-` on full success only; each with its exact value.
+    fn leavings(&self, lock: String) -> Put {
+        let keys = &self.engine.rules.keys;
+        let pairs = Put::one(keys.lock.clone(), lock);
+        let fail = self
+            .tags
+            .get(keys.fail.as_str())
+            .filter(|_| self.awaited == Awaited::Release && self.run.result() == RunResult::Done);
+        match fail {
+            Some(value) => pairs.and(keys.fail.clone(), value.clone()),
+            None => pairs,
+        }
+    }
+
+    /// The tags that record what the run amounts to.
+    fn record(&self) -> Put {
+        let keys = &self.engine.rules.keys;
+        if let (Awaited::Abandoned, Some(abandoned)) = (self.awaited, &self.abandoned)
+            && let Ok(key) = keys.fail_of(&abandoned.task)
+        {
+            let earlier = self.tags.get(key.as_str()).map(String::as_str);
+            let fail = Fail::following(
+                earlier,
+                self.engine.now().wall,
+                abandoned.run,
+                abandoned.step,
+                FailReason::Abandoned,
+            );
+            return Put::one(key, fail.format());
+        }
+        let fail = |step, reason| {
+            (
+                keys.fail.clone(),
+                self.fail(&self.tags, &keys.fail, step, reason).format(),
+            )
+        };
+        match self.run.result() {
+            RunResult::Done => self.done(),
+            RunResult::DoneUnclean { step } => {
+                let (key, value) = fail(step, FailReason::Cleanup);
+                self.done().and(key, value)
+            }
+            RunResult::Failed { step, reason } => {
+                let (key, value) = fail(step, reason);
+                Put::one(key, value)
+            }
+        }
+    }
+
+    fn done(&self) -> Put {
+        let keys = &self.engine.rules.keys;
+        let (last, took) = self.completion();
+        Put::one(keys.last.clone(), format_stamp(last)).and(keys.took.clone(), format_span(took))
+    }
+
+    fn completion(&self) -> (jiff::Timestamp, std::time::Duration) {
+        let at = self.done_at.unwrap_or_else(|| self.engine.now());
+        (
+            floor_second(at.wall),
+            self.held_at
+                .map_or(std::time::Duration::ZERO, |held| at.boot.since(held)),
+        )
+    }
+
+    fn fail(&self, tags: &Tags, key: &TagKey, step: u32, reason: FailReason) -> Fail {
+        let at = self
+            .done_at
+            .map_or_else(|| self.engine.now().wall, |at| at.wall);
+        Fail::following(
+            tags.get(key.as_str()).map(String::as_str),
+            at,
+            self.own().run,
+            step,
+            reason,
+        )
+    }
+
+    pub(super) fn report_record(&self) {
+        let fail = &self.engine.rules.keys.fail;
+        let failed = |step, reason| EventKind::Failed {
+            step,
+            reason,
+            count: Some(self.fail(&self.tags, fail, step, reason).count),
+        };
+        let (last, took) = self.completion();
+        match self.run.result() {
+            RunResult::Done => self.tell(EventKind::Committed { last, took }),
+            RunResult::DoneUnclean { step } => {
+                self.tell(EventKind::Committed { last, took });
+                self.tell(failed(step, FailReason::Cleanup));
+            }
+            RunResult::Failed { step, reason } => self.tell(failed(step, reason)),
+        }
+    }
+}
+
+fn looked(value: Option<String>, standing: Option<crate::model::decide::Standing>) -> Input {
+    Input::Looked {
+        shows: Seen::read(value.as_deref()),
+        value,
+        standing,
+    }
+}
+
+fn answer(
+    result: Result<(), WriteError>,
+    retry_in: std::time::Duration,
+) -> (Answer, Option<PortError>) {
+    match result {
+        Ok(()) => (Answer::Done, None),
+        Err(WriteError::Refused(error)) => (Answer::Refused { retry_in }, Some(error)),
+        Err(WriteError::Unknown(error)) => (Answer::Unknown { retry_in }, Some(error)),
+        Err(WriteError::Changed) => (Answer::Changed, None),
+    }
+}

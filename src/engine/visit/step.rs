@@ -1,0 +1,238 @@
+//! One attempt at one step, from the send to its judged end.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::engine::variables::variables;
+use crate::engine::visit::Visit;
+use crate::event::EventKind;
+use crate::model::backoff::backoff;
+use crate::model::job::{On, StepAction};
+use crate::model::node::Node;
+use crate::model::outcome::{Attempt, Delivery, Judged, judge};
+use crate::model::time::Moment;
+use crate::port::{Clock, ErrorKind, Order, PortError, Ports, Shell, WriteError};
+
+/// The most of a step's output that an event carries, in characters: its end is what tells why it failed.
+const TAIL: usize = 4_000;
+
+/// How long a runner step that lost its lease has to go.
+const END_WITHIN: Duration = Duration::from_secs(60);
+
+/// A step under way.
+pub(super) struct Underway<'a> {
+    future: Pin<Box<dyn Future<Output = Ended> + 'a>>,
+    told: Rc<Told>,
+    on: On,
+}
+
+/// What the loop and the step's future share.
+struct Told {
+    cancel: tokio::sync::Notify,
+    cancelled: Cell<bool>,
+}
+
+/// A step that has ended.
+pub(super) struct Ended {
+    pub(super) judged: Judged,
+    pub(super) not_after: Timestamp,
+    pub(super) cancelled: bool,
+    step: u32,
+    attempt: u32,
+    name: String,
+    took: Duration,
+}
+
+impl Ended {
+    pub(super) fn event(&self) -> EventKind {
+        EventKind::StepFinished {
+            step: self.step,
+            name: self.name.clone(),
+            attempt: self.attempt,
+            outcome: self.judged.outcome,
+            status: self.judged.status,
+            took: self.took,
+            output_tail: tail(&self.judged.output),
+        }
+    }
+}
+
+impl Underway<'_> {
+    /// Has the step end: TERM, and KILL after a while.
+    pub(super) fn cancel(&self) {
+        self.told.cancelled.set(true);
+        self.told.cancel.notify_one();
+    }
+
+    /// After a lost lease: a runner step is ended, its whole process group; one on a node is left alone, since the
+    /// node itself refuses superseded claims.
+    pub(super) async fn end_runner_step(self) {
+        if self.on == On::Runner {
+            self.cancel();
+            let _ = self.future.await;
+        }
+    }
+}
+
+/// Waits for the step under way; for ever, when there is none.
+pub(super) async fn over(underway: &mut Option<Underway<'_>>) -> Ended {
+    match underway {
+        Some(underway) => underway.future.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn tail(text: &str) -> String {
+    let text = text.trim_end();
+    let skip = text.chars().count().saturating_sub(TAIL);
+    text.chars().skip(skip).collect()
+}
+
+impl<'a, P: Ports> Visit<'a, P> {
+    /// Sends an attempt. `None`: the read that justifies it has become too old, or the lease has ended.
+    pub(super) fn begin_step(&mut self, step: u32, attempt: u32) -> Option<Underway<'a>> {
+        let engine = self.engine;
+        let now = engine.now();
+        if self
+            .lease
+            .fresh_until(&self.terms)
+            .is_none_or(|fresh| fresh < now.boot)
+            || !self.lease.is_held(&self.terms, now.boot)
+        {
+            return None;
+        }
+        let job = &engine.rules.job;
+        let definition = job.step(step)?;
+        let script = match &definition.action {
+            StepAction::Run(script) => Ok(script.clone()),
+            StepAction::Reboot { .. } => Err(Delivery::Undelivered(
+                "this version does not execute reboot steps".to_owned(),
+            )),
+        };
+        let lock = self.own();
+        let last = self
+            .tags
+            .get(engine.rules.keys.last.as_str())
+            .map(String::as_str);
+        let order = Order {
+            job: job.name.clone(),
+            run: lock.run,
+            claim: lock.claim,
+            step,
+            attempt,
+            on: definition.on,
+            script: script.clone().unwrap_or_default(),
+            env: variables(job, &self.node, lock, step, attempt, last),
+            timeout: definition.timeout,
+            not_after: lock.until,
+        };
+        let name = definition.name.clone();
+        self.tell(EventKind::StepStarted {
+            step,
+            name: name.clone(),
+            attempt,
+        });
+        let told = Rc::new(Told {
+            cancel: tokio::sync::Notify::new(),
+            cancelled: Cell::new(false),
+        });
+        let (shared, node, on) = (Rc::clone(&told), self.node.clone(), order.on);
+        let future = Box::pin(async move {
+            let began = engine.now().boot;
+            let delivery = match (script, on) {
+                (Err(never), _) => never,
+                (Ok(_), On::Node) => {
+                    deliver(
+                        engine.ports.node(),
+                        engine.ports.clock(),
+                        &node,
+                        &order,
+                        &shared,
+                    )
+                    .await
+                }
+                (Ok(_), On::Runner) => {
+                    deliver(
+                        engine.ports.runner(),
+                        engine.ports.clock(),
+                        &node,
+                        &order,
+                        &shared,
+                    )
+                    .await
+                }
+            };
+            let which = Attempt {
+                run: order.run,
+                claim: order.claim,
+                step,
+                number: attempt,
+            };
+            Ended {
+                judged: judge(&delivery, on, which),
+                not_after: order.not_after,
+                cancelled: shared.cancelled.get(),
+                step,
+                attempt,
+                name,
+                took: engine.now().boot.since(began),
+            }
+        });
+        Some(Underway { future, told, on })
+    }
+}
+
+/// Sends, waits, and cancels when told to.
+async fn deliver<S: Shell, C: Clock>(
+    shell: &S,
+    clock: &C,
+    node: &Node,
+    order: &Order,
+    told: &Told,
+) -> Delivery {
+    let ticket = match shell.send(node, order).await {
+        Ok(ticket) => ticket,
+        Err(WriteError::Refused(error)) => return refused(error),
+        Err(WriteError::Changed) => return Delivery::Undelivered("it was refused".to_owned()),
+        Err(WriteError::Unknown(error)) => return Delivery::Unknown(error.message),
+    };
+    let mut trouble = 0;
+    let mut give_up = Moment::MAX;
+    loop {
+        tokio::select! {
+            biased;
+            waited = shell.wait(node, &ticket) => match waited {
+                Ok(delivery) => return delivery,
+                // What was sent goes on, whoever cannot ask: ask again until it has ended for certain.
+                Err(error) => {
+                    trouble += 1;
+                    let now = clock.boot();
+                    if trouble == 1 {
+                        give_up = give_up.min(now.plus(order.timeout + END_WITHIN));
+                    }
+                    if now >= give_up || matches!(error.kind, ErrorKind::NotFound) {
+                        return Delivery::Unknown(error.message);
+                    }
+                    tracing::warn!(node = %node.id, error = %error, "the step could not be asked after");
+                    clock.sleep_until(now.plus(backoff(trouble, clock.random()))).await;
+                }
+            },
+            () = told.cancel.notified() => {
+                if let Err(error) = shell.cancel(node, &ticket).await {
+                    tracing::warn!(node = %node.id, error = %error, "the step could not be cancelled");
+                }
+            }
+        }
+    }
+}
+
+fn refused(error: PortError) -> Delivery {
+    match error.kind {
+        ErrorKind::Unreachable => Delivery::Unreachable(error.message),
+        _ => Delivery::Undelivered(error.message),
+    }
+}

@@ -1,0 +1,3 @@
+//! Floor 4: the world.
+
+pub mod memory;
