@@ -175,13 +175,13 @@ fn every_script_is_posix_shell_that_stops_at_errors_and_uses_only_what_is_set() 
             .flatten();
         let mut names: Vec<String> = own.map(|(name, _)| name.clone()).collect();
         names.extend(STEP_VARIABLES.map(|name| format!("ROUNDSMAN_{name}")));
-        let set: String = names
+        let set: Vec<String> = names
             .iter()
-            .map(|name| format!("{name}=$0; export {name}\n"))
+            .map(|name| format!("{name}=$0; export {name}"))
             .collect();
         for (name, script) in scripts(&job) {
             seen += 1;
-            let whole = format!("#!/bin/sh\n{set}{script}");
+            let whole = format!("#!/bin/sh\n{}\n{script}", set.join("\n"));
             assert_eq!(
                 refused(Command::new("sh").arg("-n"), &whole),
                 None,

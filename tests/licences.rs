@@ -1,4 +1,5 @@
-//! Every crate that is built in has a licence that deny.toml allows, and comes from a registry that it knows.
+//! Every crate that is built in has a licence that deny.toml allows, comes from a registry that it knows, and is not
+//! banned there.
 //!
 //! `cargo deny check` does the same and more, but has to be installed and wants a network. This needs neither: cargo
 //! itself tells the licences of what it has already fetched.
@@ -60,6 +61,9 @@ fn one<'a>(words: &'a [&'a str], allowed: &[String]) -> Option<(bool, &'a [&'a s
 fn problem(package: &Value, rules: &Rules) -> Option<String> {
     let text = |key: &str| package[key].as_str().unwrap_or_default();
     let crate_name = format!("{} {}", text("name"), text("version"));
+    if rules.banned.iter().any(|name| name == text("name")) {
+        return Some(format!("{crate_name}: is banned by deny.toml"));
+    }
     if let Some(source) = package["source"].as_str() {
         let known = rules
             .registries
@@ -91,6 +95,7 @@ struct Rules {
     allowed: Vec<String>,
     exceptions: Vec<(String, Vec<String>)>,
     registries: Vec<String>,
+    banned: Vec<String>,
 }
 
 fn strings(value: Option<&toml::Value>) -> Vec<String> {
@@ -113,7 +118,15 @@ impl Rules {
                 .unwrap_or_default();
             (name.to_owned(), strings(each.get("allow")))
         });
+        let banned = file
+            .get("bans")
+            .and_then(|bans| bans.get("deny")?.as_array());
+        let banned = banned
+            .into_iter()
+            .flatten()
+            .filter_map(|each| each.get("crate")?.as_str());
         Self {
+            banned: banned.map(str::to_owned).collect(),
             allowed: strings(file["licenses"].get("allow")),
             exceptions: exceptions.collect(),
             registries: strings(file["sources"].get("allow-registry")),
@@ -205,7 +218,7 @@ fn a_crate_with_another_licence_or_source_is_a_problem() {
     let registry = "https://example.org/index";
     let rules = Rules::read(&format!(
         "[licenses]\nallow = [\"MIT\"]\nexceptions = [{{ crate = \"odd\", allow = [\"Odd-1.0\"] }}]\n\
-         [sources]\nallow-registry = [\"{registry}\"]\n"
+         [bans]\ndeny = [{{ crate = \"bad\", reason = \"x\" }}]\n[sources]\nallow-registry = [\"{registry}\"]\n"
     ));
     let judged = |name: &str, licence: Option<&str>, source: &str| {
         let package = serde_json::json!({"name": name, "version": "1.0.0", "license": licence, "source": source});
@@ -217,6 +230,7 @@ fn a_crate_with_another_licence_or_source_is_a_problem() {
     for found in [
         judged("other", Some("Odd-1.0"), &known),
         judged("silent", None, &known),
+        judged("bad", Some("MIT"), &known),
         judged("fine", Some("MIT"), "git+https://example.org/fine"),
         judged("fine", Some("MIT"), "registry+https://example.org/other"),
     ] {

@@ -85,7 +85,8 @@ pub(crate) fn tree() -> Vec<File> {
                 .map(|name| name.to_string_lossy().into_owned())
                 .unwrap_or_default();
             if path.is_dir() {
-                let skipped = name == "target" || name == ".git" || name.ends_with(".db.d");
+                let built = path == root().join("target");
+                let skipped = built || name == ".git" || name.ends_with(".db.d");
                 if !skipped {
                     folders.push(path);
                 }
