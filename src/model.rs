@@ -1,12 +1,14 @@
 //! Floor 1: the rules. Pure: no async, clock, randomness or I/O; times and ids are arguments.
 
 pub mod digest;
+pub mod document;
 pub mod field;
 pub mod id;
 pub mod job;
 pub mod lock;
 pub mod node;
 pub mod outcome;
+pub mod problem;
 pub mod record;
 pub mod settings;
 pub mod span;
