@@ -3,8 +3,8 @@
 use std::fmt;
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, Severity,
-    SourceCode, SourceSpan,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError,
+    MietteSpanContents, Severity, SourceCode, SourceSpan, SpanContents,
 };
 
 use crate::model::problem::Problem;
@@ -54,7 +54,7 @@ pub fn render(problems: &FileProblems, colour: bool, width: usize) -> String {
     };
     let handler = GraphicalReportHandler::new_themed(theme)
         .with_links(false)
-        .with_context_lines(0)
+        .with_context_lines(1)
         .with_width(width.max(WIDTH_MIN));
     let source = visible(&problems.text);
     let mut out = String::new();
@@ -124,7 +124,7 @@ struct Shown {
     message: String,
     help: Option<String>,
     severity: Severity,
-    source: Option<(NamedSource<String>, SourceSpan)>,
+    source: Option<Line>,
 }
 
 impl Shown {
@@ -150,10 +150,12 @@ impl Shown {
                 } else {
                     // Of a text of many lines the first one is enough to find it.
                     let length = span.end.min(line_end) - span.start;
-                    source = Some((
-                        NamedSource::new(name, text.to_owned()),
-                        (span.start, length).into(),
-                    ));
+                    source = Some(Line {
+                        name: name.to_owned(),
+                        text: text.to_owned(),
+                        line: (line_start, line_end - line_start).into(),
+                        span: (span.start, length).into(),
+                    });
                 }
             }
         }
@@ -163,6 +165,40 @@ impl Shown {
             severity,
             source,
         }
+    }
+}
+
+/// The one line of a text that is shown.
+#[derive(Debug)]
+struct Line {
+    name: String,
+    text: String,
+    line: SourceSpan,
+    span: SourceSpan,
+}
+
+impl SourceCode for Line {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        // Asked without context, miette wants to know where the span is; with context, what is around it.
+        let asked = if before + after == 0 {
+            span
+        } else {
+            &self.line
+        };
+        let found = self.text.read_span(asked, 0, 0)?;
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            found.data(),
+            *found.span(),
+            found.line(),
+            found.column(),
+            found.line_count(),
+        )))
     }
 }
 
@@ -185,14 +221,12 @@ impl Diagnostic for Shown {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source
-            .as_ref()
-            .map(|(source, _)| source as &dyn SourceCode)
+        self.source.as_ref().map(|line| line as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let (_, span) = self.source.as_ref()?;
-        let label = LabeledSpan::new_primary_with_span(None, *span);
+        let line = self.source.as_ref()?;
+        let label = LabeledSpan::new_primary_with_span(None, line.span);
         Some(Box::new(std::iter::once(label)))
     }
 }

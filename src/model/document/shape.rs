@@ -100,19 +100,21 @@ impl Walk<'_, '_, '_> {
             .copied()
             .filter(|word| !table.contains_key(*word));
         let near = nearest(key, free).map(ToOwned::to_owned);
-        let home = self.home_of(key, path);
+        let homes = self.homes_of(key, path);
         let here = place(path);
         let message = format!("unknown key `{key}` {here}");
-        if let Some(near) = near.filter(|near| home.is_none() || nearly(key, near)) {
+        if let Some(near) = near.filter(|near| homes.is_empty() || nearly(key, near)) {
             self.findings
                 .error(span, message, &format!("did you mean `{near}`?"));
             if let Some((_, value)) = table.remove_entry(key) {
                 table.insert(Spanned::new(span.clone(), Cow::Owned(near)), value);
             }
-        } else if let Some(home) = home {
-            let help = format!("`{key}` belongs {}", place(&home));
+        } else if !homes.is_empty() {
+            let places: Vec<String> = homes.iter().map(|home| place(home)).collect();
+            let help = format!("`{key}` belongs {}", places.join(" or "));
             self.findings.error(span, message, &help);
-            self.misplaced.push((home, key.to_owned()));
+            let homes = homes.into_iter().map(|home| (home, key.to_owned()));
+            self.misplaced.extend(homes);
         } else if let Some(near) = nearest(key, known.iter().copied()) {
             let help = format!("did you mean `{near}`, which stands here already?");
             self.findings.error(span, message, &help);
@@ -123,14 +125,15 @@ impl Walk<'_, '_, '_> {
         }
     }
 
-    /// The table other than `path` that has this key.
-    fn home_of(&self, key: &str, path: &[Part]) -> Option<Vec<Part>> {
+    /// The tables other than `path` that have this key.
+    fn homes_of(&self, key: &str, path: &[Part]) -> Vec<Vec<Part>> {
         let mut tables = Vec::new();
         tables_of(self.root, &mut Vec::new(), &mut tables);
         tables
             .into_iter()
-            .find(|(home, schema)| home != path && keys_of(schema).contains(&key))
+            .filter(|(home, schema)| home != path && keys_of(schema).contains(&key))
             .map(|(home, _)| home)
+            .collect()
     }
 
     fn missing(&mut self, schema: &Value, path: &[Part], header: Option<&Range<usize>>, key: &str) {

@@ -5,6 +5,8 @@
 
 mod fleet;
 mod limits;
+#[cfg(test)]
+mod properties;
 mod raw;
 mod scripts;
 mod steps;
@@ -149,7 +151,9 @@ impl Check<'_, '_> {
         let task = match Name::new(&text.value) {
             Ok(task) => task,
             Err(bad) => {
-                self.found.error(&text.span, bad.to_string(), "");
+                let task = text.value.escape_debug();
+                self.found
+                    .error(&text.span, format!("`{task}` names no task: {bad}"), "");
                 return None;
             }
         };
@@ -169,7 +173,9 @@ impl Check<'_, '_> {
         let key = match TagKey::new(&text.value) {
             Ok(key) => key,
             Err(bad) => {
-                self.found.error(&text.span, bad.to_string(), "");
+                let key = text.value.escape_debug();
+                self.found
+                    .error(&text.span, format!("`{key}` is no tag key: {bad}"), "");
                 return None;
             }
         };

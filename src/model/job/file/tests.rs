@@ -284,7 +284,7 @@ fn a_key_in_the_wrong_table_is_shown_its_place_and_not_missed_elsewhere() {
         helps,
         [
             "`every` belongs at the top of the file",
-            "`nodes` belongs in `[limits]`"
+            "`nodes` belongs in `[limits]` or in `[[limits.per]]`"
         ]
     );
     assert_eq!(parsed.errors.len(), 2);
