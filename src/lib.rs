@@ -1,5 +1,6 @@
 //! Roundsman makes the rounds of a fleet.
 
+pub mod cli;
 pub mod engine;
 pub mod event;
 pub mod io;

@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod decide;
 pub mod digest;
+pub mod document;
 pub mod field;
 pub mod id;
 pub mod job;
@@ -11,6 +12,7 @@ pub mod limits;
 pub mod lock;
 pub mod node;
 pub mod outcome;
+pub mod problem;
 pub mod reason;
 pub mod record;
 pub mod run;

@@ -1,4 +1,9 @@
 //! A job: what is done to which nodes, how often, and how many at once. Valid by construction.
+//!
+//! [`file`] makes it from a job file's text; [`support`] says what of it this version does not do yet.
+
+pub mod file;
+pub mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -32,12 +37,36 @@ pub struct Job {
     pub limits: Limits,
     /// A longer lease than the settings' own.
     pub ttl: Option<Duration>,
+    /// Whether steps on nodes go through the fence.
+    pub fence: Fence,
+    /// What a signal does to the run.
+    pub on_stop: OnStop,
     /// What every step finds in its environment.
     pub env: BTreeMap<String, String>,
     /// The steps, in order; at least one.
     pub steps: Vec<Step>,
     /// What is done after them.
     pub cleanup: Vec<Cleanup>,
+}
+
+/// Whether steps on nodes go through the fence there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fence {
+    /// A node without `flock` is refused.
+    #[default]
+    On,
+    /// A node without `flock` is served all the same, on the tags' word alone.
+    Off,
+}
+
+/// What the first SIGTERM or SIGINT does to a run whose node step is in progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnStop {
+    /// The step goes on, and the next invocation adopts the run.
+    #[default]
+    Park,
+    /// The step is ended.
+    Cancel,
 }
 
 /// When a node that was never served gets its turn.
@@ -273,6 +302,8 @@ pub(crate) mod tests {
             },
             limits: Limits::default(),
             ttl: None,
+            fence: Fence::On,
+            on_stop: OnStop::Park,
             env: BTreeMap::new(),
             steps: vec![step("repair", "true")],
             cleanup: Vec::new(),

@@ -1,4 +1,9 @@
 //! The lease settings: the assumptions on which the claim rests, and the relations that must hold between them.
+//! Beside them [`Settings`]: where the nodes are, too.
+
+mod provider;
+
+pub use provider::{AwsSettings, InventoryNode, LocalSettings, Provider, ProviderKind, Settings};
 
 use std::time::Duration;
 
