@@ -14,7 +14,9 @@ use roundsman::event::{Event, EventKind};
 use roundsman::io::memory::{Plan, World};
 use roundsman::model::decide::{Wish, decide};
 use roundsman::model::id::{Name, NodeId};
-use roundsman::model::job::{Cleanup, Count, Job, Limits, NewNodes, On, Selector, Step, StepAction, When};
+use roundsman::model::job::{
+    Cleanup, Count, Fence, Job, Limits, NewNodes, On, OnStop, Selector, Step, StepAction, When,
+};
 use roundsman::model::lock::{Lock, LockState};
 use roundsman::model::node::{Agent, Node, Service};
 use roundsman::model::outcome::{Delivery, Outcome};
@@ -35,12 +37,21 @@ fn node(id: &str, tags: &[(&str, &str)]) -> Node {
         launched: None,
         service: Service::In,
         agent: Agent::NotAsked,
-        tags: tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+        tags: tags
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect(),
     }
 }
 
 fn step(name: &str, on: On) -> Step {
-    Step { name: name.to_owned(), action: StepAction::Run("true".to_owned()), on, timeout: Duration::from_secs(3_600), retries: 0 }
+    Step {
+        name: name.to_owned(),
+        action: StepAction::Run("true".to_owned()),
+        on,
+        timeout: Duration::from_secs(3_600),
+        retries: 0,
+    }
 }
 
 fn job() -> Job {
@@ -53,31 +64,48 @@ fn job() -> Job {
         deadline: None,
         new: NewNodes::First,
         last_tag: None,
-        fleet: Selector { all: true, ..Selector::default() },
+        fleet: Selector {
+            all: true,
+            ..Selector::default()
+        },
         limits: Limits::default(),
         ttl: None,
         env: BTreeMap::new(),
         steps: vec![step("repair", On::Node)],
         cleanup: Vec::new(),
-        ..EXTRA
+        fence: Fence::On,
+        on_stop: OnStop::Park,
     }
 }
 
 fn rules(job: Job) -> Rules {
     let keys = Keys::new("", &job.task, None).expect("keys");
-    Rules { job, keys, lease: LeaseSettings::default() }
+    Rules {
+        job,
+        keys,
+        lease: LeaseSettings::default(),
+    }
 }
 
 /// One invocation's orders.
 fn orders(max: Option<u32>, parallel: u32) -> Orders {
-    Orders { only: None, max, parallel }
+    Orders {
+        only: None,
+        max,
+        parallel,
+    }
 }
 
 /// Runs one invocation; tells what came of it and what was reported.
 fn invoke(world: &World, rules: &Rules, orders: &Orders) -> (Round, Vec<Event>) {
     let events = RefCell::new(Vec::new());
     let report = |event: Event| events.borrow_mut().push(event);
-    let engine = Engine { ports: world, rules, owner: "test@host", report: &report };
+    let engine = Engine {
+        ports: world,
+        rules,
+        owner: "test@host",
+        report: &report,
+    };
     let (_bell, stop) = bell();
     let round = world.play(round(&engine, orders, stop));
     (round, events.into_inner())
@@ -119,10 +147,24 @@ fn a_run_leaves_exactly_last_and_took() {
         let (round, events) = once(&world, &rules(job()));
         assert_eq!(round.counts.committed, 1);
         let tags = world.store.tags("a");
-        assert_eq!(tags.keys().map(String::as_str).collect::<Vec<_>>(), ["last-repair", "role", "took-repair"]);
+        assert_eq!(
+            tags.keys().map(String::as_str).collect::<Vec<_>>(),
+            ["last-repair", "role", "took-repair"]
+        );
         assert_eq!(tags["took-repair"], "1m");
-        let settled = if consistency == Consistency::Eventual { vec!["settling"] } else { vec![] };
-        let expected = ["claimed", "step-started", "step-finished", "committed", "released", "finished"];
+        let settled = if consistency == Consistency::Eventual {
+            vec!["settling"]
+        } else {
+            vec![]
+        };
+        let expected = [
+            "claimed",
+            "step-started",
+            "step-finished",
+            "committed",
+            "released",
+            "finished",
+        ];
         assert_eq!(words(&events), [settled, expected.to_vec()].concat());
     }
 }
@@ -134,21 +176,39 @@ fn no_call_of_a_run_is_wasted() {
     once(&world, &rules(job()));
     // Fleet: to choose, and to decide again. Locks: the first two of three reads. Tags: to justify the claim, to
     // justify the record, and after the delete. Writes: the claim, the step, the record.
-    let expected = [("delete", 1), ("read_fleet", 2), ("read_key", 2), ("read_tags", 3), ("write", 3)];
+    let expected = [
+        ("delete", 1),
+        ("read_fleet", 2),
+        ("read_key", 2),
+        ("read_tags", 3),
+        ("write", 3),
+    ];
     assert_eq!(world.store.calls(), expected.into());
 }
 
 #[test]
 fn three_invocations_serve_three_nodes_and_a_fourth_finds_nothing_due() {
     for consistency in BOTH {
-        let world = World::new(vec![node("a", &[]), node("b", &[]), node("c", &[])], consistency, 1);
+        let world = World::new(
+            vec![node("a", &[]), node("b", &[]), node("c", &[])],
+            consistency,
+            1,
+        );
         let rules = rules(job());
         for _ in 0..3 {
             assert_eq!(once(&world, &rules).0.counts.committed, 1);
         }
         let (fourth, events) = once(&world, &rules);
-        assert_eq!((fourth.counts.claimed, words(&events)), (0, vec!["finished"]));
-        let served: Vec<String> = world.shell.sent().into_iter().map(|(node, ..)| node).collect();
+        assert_eq!(
+            (fourth.counts.claimed, words(&events)),
+            (0, vec!["finished"])
+        );
+        let served: Vec<String> = world
+            .shell
+            .sent()
+            .into_iter()
+            .map(|(node, ..)| node)
+            .collect();
         assert_eq!(served, ["a", "b", "c"]);
     }
 }
@@ -158,19 +218,40 @@ fn a_failed_run_cleans_up_says_why_and_lets_go() {
     for consistency in BOTH {
         let mut job = job();
         job.steps.push(step("second", On::Node));
-        job.cleanup.push(Cleanup { step: step("tidy", On::Node), when: When::Always });
+        job.cleanup.push(Cleanup {
+            step: step("tidy", On::Node),
+            when: When::Always,
+        });
         let world = World::new(vec![node("a", &[])], consistency, 1);
         world.shell.plan(|_, order| {
-            let outcome = if order.step == 2 { Outcome::Failed } else { Outcome::Ok };
+            let outcome = if order.step == 2 {
+                Outcome::Failed
+            } else {
+                Outcome::Ok
+            };
             Plan::Ends(Duration::from_secs(5), outcome)
         });
         let (round, events) = once(&world, &rules(job));
         assert_eq!((round.counts.failed, round.counts.committed), (1, 0));
-        assert_eq!(world.shell.sent().iter().map(|sent| sent.1).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(
+            world
+                .shell
+                .sent()
+                .iter()
+                .map(|sent| sent.1)
+                .collect::<Vec<_>>(),
+            [1, 2, 3]
+        );
         let tags = world.store.tags("a");
-        assert_eq!(tags.keys().map(String::as_str).collect::<Vec<_>>(), ["fail-repair"]);
+        assert_eq!(
+            tags.keys().map(String::as_str).collect::<Vec<_>>(),
+            ["fail-repair"]
+        );
         let fail = Fail::parse(&tags["fail-repair"]).expect("readable");
-        assert_eq!((fail.count, fail.step, fail.reason.as_str()), (1, 2, "failed"));
+        assert_eq!(
+            (fail.count, fail.step, fail.reason.as_str()),
+            (1, 2, "failed")
+        );
         assert!(words(&events).ends_with(&["failed", "released", "finished"]));
     }
 }
@@ -179,17 +260,34 @@ fn a_failed_run_cleans_up_says_why_and_lets_go() {
 fn a_success_removes_the_record_of_failures_and_an_unclean_one_keeps_it() {
     for consistency in BOTH {
         let mut job = job();
-        job.cleanup.push(Cleanup { step: step("tidy", On::Node), when: When::Always });
+        job.cleanup.push(Cleanup {
+            step: step("tidy", On::Node),
+            when: When::Always,
+        });
         let world = World::new(vec![node("a", &[])], consistency, 1);
-        world.shell.plan(|_, order| Plan::Ends(Duration::from_secs(5), if order.step == 2 { Outcome::Failed } else { Outcome::Ok }));
+        world.shell.plan(|_, order| {
+            Plan::Ends(
+                Duration::from_secs(5),
+                if order.step == 2 {
+                    Outcome::Failed
+                } else {
+                    Outcome::Ok
+                },
+            )
+        });
         let rules = rules(job);
         let (unclean, _) = once(&world, &rules);
         assert_eq!((unclean.counts.committed, unclean.counts.failed), (1, 1));
         let tags = world.store.tags("a");
         assert!(tags.contains_key("last-repair"));
-        assert!(tags["fail-repair"].contains("step=2 reason=cleanup"), "{tags:?}");
+        assert!(
+            tags["fail-repair"].contains("step=2 reason=cleanup"),
+            "{tags:?}"
+        );
         world.clock.pass(Duration::from_secs(8 * 86_400));
-        world.shell.plan(|_, _| Plan::Ends(Duration::from_secs(5), Outcome::Ok));
+        world
+            .shell
+            .plan(|_, _| Plan::Ends(Duration::from_secs(5), Outcome::Ok));
         assert_eq!(once(&world, &rules).0.counts.committed, 1);
         assert!(!world.store.tags("a").contains_key("fail-repair"));
     }
@@ -200,10 +298,26 @@ fn a_failed_node_fills_the_limit_or_steps_aside_as_count_says() {
     for (count, next) in [(Count::ALL.to_vec(), false), (vec![Count::InWork], true)] {
         let mut job = job();
         job.limits.count = count.into_iter().collect();
-        let world = World::new(vec![node("a", &[]), node("b", &[])], Consistency::Transactional, 1);
-        world.shell.plan(|node, _| Plan::Ends(Duration::from_secs(5), if node.id.as_str() == "a" { Outcome::Failed } else { Outcome::Ok }));
+        let world = World::new(
+            vec![node("a", &[]), node("b", &[])],
+            Consistency::Transactional,
+            1,
+        );
+        world.shell.plan(|node, _| {
+            Plan::Ends(
+                Duration::from_secs(5),
+                if node.id.as_str() == "a" {
+                    Outcome::Failed
+                } else {
+                    Outcome::Ok
+                },
+            )
+        });
         let (round, _) = invoke(&world, &rules(job), &orders(None, 1));
-        assert_eq!((round.counts.failed, round.counts.committed), (1, u32::from(next)));
+        assert_eq!(
+            (round.counts.failed, round.counts.committed),
+            (1, u32::from(next))
+        );
     }
 }
 
@@ -211,7 +325,11 @@ fn a_failed_node_fills_the_limit_or_steps_aside_as_count_says() {
 fn every_step_carries_its_variables_and_its_end() {
     let mut job = job();
     job.env.insert("KEYSPACE".to_owned(), "orders".to_owned());
-    let world = World::new(vec![node("a", &[("last-repair", "2020-01-01")])], Consistency::Eventual, 1);
+    let world = World::new(
+        vec![node("a", &[("last-repair", "2020-01-01")])],
+        Consistency::Eventual,
+        1,
+    );
     once(&world, &rules(job));
     let order = world.shell.orders().remove(0);
     let expected = [
@@ -238,11 +356,19 @@ fn every_step_carries_its_variables_and_its_end() {
 fn a_long_step_keeps_its_lease_by_renewing() {
     for consistency in BOTH {
         let world = World::new(vec![node("a", &[])], consistency, 1);
-        world.shell.plan(|_, _| Plan::Ends(Duration::from_secs(3_000), Outcome::Ok));
+        world
+            .shell
+            .plan(|_, _| Plan::Ends(Duration::from_secs(3_000), Outcome::Ok));
         let (round, events) = once(&world, &rules(job()));
         assert_eq!(round.counts.committed, 1);
-        let renewals = words(&events).iter().filter(|word| **word == "renewed").count();
-        assert!((6..=8).contains(&renewals), "{renewals} renewals in 3000 s of a lease of 1200 s");
+        let renewals = words(&events)
+            .iter()
+            .filter(|word| **word == "renewed")
+            .count();
+        assert!(
+            (6..=8).contains(&renewals),
+            "{renewals} renewals in 3000 s of a lease of 1200 s"
+        );
     }
 }
 
@@ -252,8 +378,14 @@ fn an_undelivered_step_is_tried_again_and_an_unreachable_node_is_not_a_failed_on
     job.steps[0].retries = 1;
     let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
     world.shell.plan(|_, order| match order.attempt {
-        1 => Plan::Says(Duration::from_secs(30), Delivery::Undelivered("the agent is away".to_owned())),
-        _ => Plan::Says(Duration::from_secs(1), Delivery::Unreachable("no route".to_owned())),
+        1 => Plan::Says(
+            Duration::from_secs(30),
+            Delivery::Undelivered("the agent is away".to_owned()),
+        ),
+        _ => Plan::Says(
+            Duration::from_secs(1),
+            Delivery::Unreachable("no route".to_owned()),
+        ),
     });
     let (round, _) = once(&world, &rules(job));
     assert_eq!(round.counts.failed, 1);
@@ -264,7 +396,12 @@ fn an_undelivered_step_is_tried_again_and_an_unreachable_node_is_not_a_failed_on
 #[test]
 fn of_an_unknown_end_the_lease_is_kept_until_the_step_cannot_run_any_more() {
     let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
-    world.shell.plan(|_, _| Plan::Says(Duration::from_secs(10), Delivery::Unknown("nobody answers".to_owned())));
+    world.shell.plan(|_, _| {
+        Plan::Says(
+            Duration::from_secs(10),
+            Delivery::Unknown("nobody answers".to_owned()),
+        )
+    });
     let began = world.clock.boot();
     let (round, _) = once(&world, &rules(job()));
     assert_eq!(round.counts.failed, 1);
@@ -298,12 +435,24 @@ fn a_displaced_holder_starts_and_touches_nothing_more() {
 
 #[test]
 fn a_slow_store_is_not_claimed_on_and_its_late_value_is_left_alone() {
-    let world = World::new(vec![node("a", &[]), node("b", &[])], Consistency::Eventual, 1);
-    world.store.weather(|weather| weather.write_takes = Duration::from_secs(3));
+    let world = World::new(
+        vec![node("a", &[]), node("b", &[])],
+        Consistency::Eventual,
+        1,
+    );
+    world
+        .store
+        .weather(|weather| weather.write_takes = Duration::from_secs(3));
     let (round, _) = once(&world, &rules(job()));
     assert_eq!(round.counts.claimed, 0);
-    assert_eq!(round.error.map(|error| error.kind), Some(ErrorKind::Unreachable));
-    assert!(world.store.tags("a").contains_key("lock"), "it may have overwritten a living holder");
+    assert_eq!(
+        round.error.map(|error| error.kind),
+        Some(ErrorKind::Unreachable)
+    );
+    assert!(
+        world.store.tags("a").contains_key("lock"),
+        "it may have overwritten a living holder"
+    );
     assert!(world.shell.sent().is_empty());
 }
 
@@ -311,7 +460,11 @@ fn a_slow_store_is_not_claimed_on_and_its_late_value_is_left_alone() {
 fn a_refused_claim_says_so_and_leaves_nothing() {
     let denied = PortError::new(ErrorKind::Denied, "not allowed to ec2:CreateTags");
     let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
-    world.store.weather(|weather| weather.writes_answer.push_back(Err(WriteError::Refused(denied.clone()))));
+    world.store.weather(|weather| {
+        weather
+            .writes_answer
+            .push_back(Err(WriteError::Refused(denied.clone())))
+    });
     let (round, _) = once(&world, &rules(job()));
     assert_eq!(round.error, Some(denied));
     assert!(world.store.tags("a").is_empty());
@@ -319,11 +472,20 @@ fn a_refused_claim_says_so_and_leaves_nothing() {
 
 #[test]
 fn a_throttled_run_gets_through_by_backing_off() {
-    let slow_down = || Err(WriteError::Refused(PortError::new(ErrorKind::Throttled, "slow down")));
+    let slow_down = || {
+        Err(WriteError::Refused(PortError::new(
+            ErrorKind::Throttled,
+            "slow down",
+        )))
+    };
     let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
     let store = Rc::clone(&world.store);
     world.shell.plan(move |_, _| {
-        store.weather(|weather| weather.writes_answer.extend([slow_down(), slow_down(), slow_down()]));
+        store.weather(|weather| {
+            weather
+                .writes_answer
+                .extend([slow_down(), slow_down(), slow_down()])
+        });
         Plan::Ends(Duration::from_secs(5), Outcome::Ok)
     });
     let (round, _) = once(&world, &rules(job()));
@@ -334,9 +496,18 @@ fn a_throttled_run_gets_through_by_backing_off() {
 #[test]
 fn a_clock_that_is_certainly_wrong_claims_nothing() {
     let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
-    world.store.weather(|weather| weather.offset = Offset { least_ms: 11_000, most_ms: 12_000 });
+    world.store.weather(|weather| {
+        weather.offset = Offset {
+            least_ms: 11_000,
+            most_ms: 12_000,
+        }
+    });
     let (round, _) = once(&world, &rules(job()));
-    assert!(round.error.is_some_and(|error| error.message.contains("clock differs")));
+    assert!(
+        round
+            .error
+            .is_some_and(|error| error.message.contains("clock differs"))
+    );
     assert!(world.store.tags("a").is_empty());
 }
 
@@ -364,11 +535,17 @@ fn the_lock_of_a_run_that_has_ended_is_removed_and_the_node_is_not_served_twice(
         let left = lock_of(&rules, now(&world).wall, -400);
         let done = format_stamp(later(left.until, Duration::ZERO));
         world.store.change("a", |node| {
-            node.tags.extend([("lock".to_owned(), left.format()), ("last-repair".to_owned(), done.clone())]);
+            node.tags.extend([
+                ("lock".to_owned(), left.format()),
+                ("last-repair".to_owned(), done.clone()),
+            ]);
         });
         let (round, _) = once(&world, &rules);
         assert_eq!(round.counts.claimed, 0);
-        assert_eq!(world.store.tags("a"), [("last-repair".to_owned(), done)].into());
+        assert_eq!(
+            world.store.tags("a"),
+            [("last-repair".to_owned(), done)].into()
+        );
     }
 }
 
@@ -393,7 +570,9 @@ fn the_run_of_another_job_is_recorded_as_abandoned() {
 }
 
 fn lock_of(rules: &Rules, at: Timestamp, left: i64) -> Lock {
-    let until = at.checked_add(jiff::SignedDuration::from_secs(left)).expect("a time");
+    let until = at
+        .checked_add(jiff::SignedDuration::from_secs(left))
+        .expect("a time");
     let began = u64::try_from(until.as_millisecond()).expect("after 1970") - 1_200_000;
     Lock {
         run: roundsman::model::id::RunId::new(began, 5),
@@ -414,7 +593,12 @@ fn lock_of(rules: &Rules, at: Timestamp, left: i64) -> Lock {
 /// Several invocations at once in one world, each starting so many milliseconds after the first.
 fn together(world: &World, rules: &Rules, orders: &Orders, starts: &[u64]) -> Vec<Round> {
     let quiet = |_: Event| {};
-    let engine = Engine { ports: world, rules, owner: "test@host", report: &quiet };
+    let engine = Engine {
+        ports: world,
+        rules,
+        owner: "test@host",
+        report: &quiet,
+    };
     let began = world.clock.boot();
     world.play(async {
         let each = starts.iter().map(|start| {
@@ -434,7 +618,14 @@ fn of_eight_runners_at_once_one_serves_the_node() {
     for consistency in BOTH {
         let world = World::new(vec![node("a", &[])], consistency, 7);
         let rounds = together(&world, &rules(job()), &orders(Some(1), 1), &[0; 8]);
-        assert_eq!(rounds.iter().map(|round| round.counts.committed).sum::<u32>(), 1, "{consistency:?}");
+        assert_eq!(
+            rounds
+                .iter()
+                .map(|round| round.counts.committed)
+                .sum::<u32>(),
+            1,
+            "{consistency:?}"
+        );
         assert!(rounds.iter().all(|round| round.error.is_none()));
         assert_eq!(world.shell.sent().len(), 1);
         assert!(!world.store.tags("a").contains_key("lock"));
@@ -493,10 +684,20 @@ proptest! {
 }
 
 /// Rings the bell at a moment, once or twice, while one invocation runs.
-fn interrupted(world: &World, rules: &Rules, at: Duration, again: Option<Duration>) -> (Round, Vec<Event>) {
+fn interrupted(
+    world: &World,
+    rules: &Rules,
+    at: Duration,
+    again: Option<Duration>,
+) -> (Round, Vec<Event>) {
     let events = RefCell::new(Vec::new());
     let report = |event: Event| events.borrow_mut().push(event);
-    let engine = Engine { ports: world, rules, owner: "test@host", report: &report };
+    let engine = Engine {
+        ports: world,
+        rules,
+        owner: "test@host",
+        report: &report,
+    };
     let (bell, stop) = bell();
     let began = world.clock.boot();
     let orders = orders(Some(1), 1);
@@ -508,7 +709,9 @@ fn interrupted(world: &World, rules: &Rules, at: Duration, again: Option<Duratio
             bell.ring();
         }
     };
-    let (round, ()) = world.play(async { futures_util::join!(round(&engine, &orders, stop), ring(&bell)) });
+    let (round, ()) = world.play(async {
+        futures_util::future::join(round(&engine, &orders, stop), ring(&bell)).await
+    });
     (round, events.into_inner())
 }
 
@@ -526,15 +729,29 @@ fn a_signal_at_any_moment_ends_the_run_in_order() {
         for at in (0..140).map(|n| Duration::from_millis(n * 997)) {
             let mut job = job();
             job.steps.push(step("second", On::Runner));
-            job.cleanup.push(Cleanup { step: step("tidy", On::Node), when: When::Always });
+            job.cleanup.push(Cleanup {
+                step: step("tidy", On::Node),
+                when: When::Always,
+            });
             let world = World::new(vec![node("a", &[])], consistency, 1);
             let (round, _) = interrupted(&world, &rules(job), at, None);
             let tags = world.store.tags("a");
-            assert!(!tags.contains_key("lock"), "{consistency:?} {at:?}: {tags:?}");
-            assert_eq!(tags.contains_key("fail-repair"), round.cut_short, "{consistency:?} {at:?}: {tags:?}");
+            assert!(
+                !tags.contains_key("lock"),
+                "{consistency:?} {at:?}: {tags:?}"
+            );
+            assert_eq!(
+                tags.contains_key("fail-repair"),
+                round.cut_short,
+                "{consistency:?} {at:?}: {tags:?}"
+            );
             if round.cut_short {
                 assert!(tags["fail-repair"].contains("reason=stopped"));
-                assert!(world.shell.sent().last().is_none_or(|sent| sent.1 == 3), "clean-up ran: {:?}", world.shell.sent());
+                assert!(
+                    world.shell.sent().last().is_none_or(|sent| sent.1 == 3),
+                    "clean-up ran: {:?}",
+                    world.shell.sent()
+                );
             }
         }
     }
@@ -543,33 +760,58 @@ fn a_signal_at_any_moment_ends_the_run_in_order() {
 #[test]
 fn within_five_seconds_of_a_signal_the_lock_says_stopping() {
     let mut job = job();
-    job.cleanup.push(Cleanup { step: step("tidy", On::Node), when: When::Always });
+    job.cleanup.push(Cleanup {
+        step: step("tidy", On::Node),
+        when: When::Always,
+    });
     let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
     let rules = rules(job);
     let look = async {
-        world.clock.sleep_until(world.clock.boot().plus(Duration::from_secs(35))).await;
+        world
+            .clock
+            .sleep_until(world.clock.boot().plus(Duration::from_secs(35)))
+            .await;
         world.store.tags("a").get("lock").cloned()
     };
     let events = RefCell::new(Vec::new());
     let report = |event: Event| events.borrow_mut().push(event);
-    let engine = Engine { ports: &world, rules: &rules, owner: "test@host", report: &report };
+    let engine = Engine {
+        ports: &world,
+        rules: &rules,
+        owner: "test@host",
+        report: &report,
+    };
     let (bell, stop) = bell();
     let orders = orders(Some(1), 1);
     let ring = async {
-        world.clock.sleep_until(world.clock.boot().plus(Duration::from_secs(30))).await;
+        world
+            .clock
+            .sleep_until(world.clock.boot().plus(Duration::from_secs(30)))
+            .await;
         bell.ring();
     };
-    let (_, seen, ()) = world.play(async { futures_util::join!(round(&engine, &orders, stop), look, ring) });
+    let (_, seen, ()) = world.play(async {
+        futures_util::future::join3(round(&engine, &orders, stop), look, ring).await
+    });
     assert!(seen.is_some_and(|lock| lock.contains(" state=stopping ")));
 }
 
 #[test]
 fn a_second_signal_leaves_at_once_and_says_when_the_lease_runs_out() {
     let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
-    world.shell.plan(|_, _| Plan::Ends(Duration::from_secs(3_000), Outcome::Ok));
+    world
+        .shell
+        .plan(|_, _| Plan::Ends(Duration::from_secs(3_000), Outcome::Ok));
     // The node's step ignores the first: it is cancelled, which takes a moment in which the second comes.
-    world.store.weather(|weather| weather.write_takes = Duration::from_millis(900));
-    let (round, events) = interrupted(&world, &rules(job()), Duration::from_secs(60), Some(Duration::from_millis(100)));
+    world
+        .store
+        .weather(|weather| weather.write_takes = Duration::from_millis(900));
+    let (round, events) = interrupted(
+        &world,
+        &rules(job()),
+        Duration::from_secs(60),
+        Some(Duration::from_millis(100)),
+    );
     assert!(round.cut_short);
     let said = events.iter().any(|event| matches!(&event.kind, EventKind::Warned { message } if message.contains("its lease runs out")));
     assert!(said, "{events:?}");

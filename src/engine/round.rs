@@ -62,6 +62,8 @@ struct State {
     /// Nodes with work begun or being claimed.
     taken: u32,
     not_claimed: u32,
+    /// The latest claim that was not answered in time: told when nothing else came of the invocation.
+    unanswered: Option<PortError>,
     losses: u32,
     warned: bool,
 }
@@ -87,6 +89,7 @@ pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, mut stop: 
         skip: BTreeSet::new(),
         taken: 0,
         not_claimed: 0,
+        unanswered: None,
         losses: 0,
         warned: false,
     };
@@ -126,9 +129,10 @@ pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, mut stop: 
         }
     }
     engine.tell(None, None, EventKind::Finished(state.counts));
+    let unanswered = state.unanswered.filter(|_| state.counts.claimed == 0);
     Round {
         counts: state.counts,
-        error: state.error,
+        error: state.error.or(unanswered),
         cut_short: state.cut_short,
         last_look: state.last_look,
     }
@@ -159,6 +163,9 @@ impl State {
                     error.kind,
                     ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Unreachable
                 );
+                if error.kind == ErrorKind::Unreachable {
+                    self.unanswered = Some(error.clone());
+                }
                 if !passing || self.not_claimed >= NOT_CLAIMED_MAX {
                     self.error = Some(error);
                 }

@@ -380,13 +380,12 @@ impl<'a, P: Ports> Visit<'a, P> {
             }
             End::Late | End::Refused => {
                 let slow = || {
-                    PortError::new(
-                        crate::port::ErrorKind::Unreachable,
-                        format!(
-                            "claiming {} was not answered within `claim-within`",
-                            self.node.id
-                        ),
-                    )
+                    let message = format!(
+                        "claiming {} was not answered within `claim-within`; what was written is left to its own end",
+                        self.node.id
+                    );
+                    PortError::new(crate::port::ErrorKind::Unreachable, message)
+                        .with_help("run from nearer to the provider, or raise `[lease] claim-within` on every machine that runs this job")
                 };
                 let error = self.error.clone().unwrap_or_else(slow);
                 self.tell(EventKind::ClaimLost {
