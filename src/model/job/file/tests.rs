@@ -390,5 +390,5 @@ fn an_unclosed_table_is_one_mistake() {
     let text = "every = '7d'\n[fleet\ntags = { a = 'b' }\n[[step]]\nrun = ''\n";
     let found = wrong(text, &aws());
     assert_eq!(found.len(), 2, "{found:#?}");
-    assert!(found[0].1.contains("unclosed table") && found[1].1.contains("is empty"));
+    assert!(found[0].1.contains("header of a table has no end") && found[1].1.contains("is empty"));
 }
