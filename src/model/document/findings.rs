@@ -6,6 +6,9 @@ use crate::model::document::At;
 use crate::model::document::field::Field;
 use crate::model::problem::Problem;
 
+/// How many errors of a text are told: beyond it, the text is no file of ours, and nobody reads on.
+const MOST: usize = 200;
+
 /// The mistakes found so far.
 #[derive(Debug)]
 pub struct Findings<'t> {
@@ -119,6 +122,9 @@ impl<'t> Findings<'t> {
             .collect();
         errors.sort_by_key(|(span, _)| span.start);
         for (span, message) in errors {
+            if self.errors.len() >= MOST {
+                break;
+            }
             let line = self.line(&span);
             let known = |error: &Range<usize>| self.line(error).start == line.start;
             if self.syntax.iter().any(known) {
@@ -179,6 +185,11 @@ impl<'t> Findings<'t> {
         {
             self.errors.push(Problem::general(doubt, None));
         }
+        if self.errors.len() >= MOST {
+            let message =
+                format!("there are {MOST} errors and maybe more: is this the right file?");
+            self.errors.push(Problem::general(message, None));
+        }
         for problems in [&mut self.errors, &mut self.warnings] {
             problems
                 .sort_by_key(|problem| problem.span.as_ref().map(|span| (span.start, span.end)));
@@ -188,7 +199,7 @@ impl<'t> Findings<'t> {
 
     fn push(&mut self, problem: Problem) {
         let echo = problem.span.as_ref().is_some_and(|span| self.unread(span));
-        if !echo && !self.errors.contains(&problem) {
+        if self.errors.len() < MOST && !echo && !self.errors.contains(&problem) {
             self.errors.push(problem);
         }
     }
