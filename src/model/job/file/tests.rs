@@ -395,10 +395,12 @@ fn an_unclosed_table_is_one_mistake() {
 
 #[test]
 fn a_file_that_is_something_else_is_given_up_soon() {
+    let many_keys: Vec<String> = (0..10_000).map(|key| format!("k{key} = 1")).collect();
+    let many_keys = many_keys.join("\n");
     let table = [
         "x\n".repeat(10_000),
         "x = y\n".repeat(10_000),
-        (0..10_000).map(|key| format!("k{key} = 1\n")).collect(),
+        many_keys,
         "[[step]]\n".repeat(10_000),
         "[".repeat(10_000),
         "a = [\n".repeat(10_000),
