@@ -1,6 +1,6 @@
 //! From a job file's text to a [`Job`], or to everything that is wrong with it.
 //!
-//! Text → raw → valid: [`raw`] has the shape, [`crate::model::document`] finds what does not fit it, and the checks
+//! Text → raw → valid: `raw` has the shape, [`crate::model::document`] finds what does not fit it, and the checks
 //! here find what contradicts the rules. All of them look at all of the file, whatever the others have found.
 
 mod fleet;
