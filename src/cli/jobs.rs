@@ -50,7 +50,7 @@ pub fn find(argument: &str, jobs_dirs: &[PathBuf], base: &Path) -> Result<PathBu
         let help = path
             .file_stem()
             .and_then(OsStr::to_str)
-            .and_then(|name| near(name, jobs_dirs, base));
+            .map(|name| near(name, jobs_dirs, base));
         return wrong("there is no such job file".to_owned(), help);
     }
     let file = format!("{argument}.toml");
@@ -64,12 +64,12 @@ pub fn find(argument: &str, jobs_dirs: &[PathBuf], base: &Path) -> Result<PathBu
         .collect();
     wrong(
         format!("there is no job of this name in {}", dirs.join(" or ")),
-        near(argument, jobs_dirs, base),
+        Some(near(argument, jobs_dirs, base)),
     )
 }
 
 /// What there is instead of a job called `name`.
-fn near(name: &str, jobs_dirs: &[PathBuf], base: &Path) -> Option<String> {
+fn near(name: &str, jobs_dirs: &[PathBuf], base: &Path) -> String {
     let (files, _) = all(jobs_dirs, base);
     let names: Vec<&str> = files
         .iter()
@@ -81,12 +81,10 @@ fn near(name: &str, jobs_dirs: &[PathBuf], base: &Path) -> Option<String> {
         .collect::<Vec<_>>()
         .join(", ");
     match nearest(name, names.iter().copied()) {
-        _ if names.is_empty() => {
-            Some("no job is there at all; a job is a file `<name>.toml`".to_owned())
-        }
-        Some(near) if names.len() > 1 => Some(format!("did you mean `{near}`? There are {list}")),
-        Some(near) => Some(format!("did you mean `{near}`?")),
-        None => Some(format!("there are {list}")),
+        _ if names.is_empty() => "no job is there at all; a job is a file `<name>.toml`".to_owned(),
+        Some(near) if names.len() > 1 => format!("did you mean `{near}`? There are {list}"),
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are {list}"),
     }
 }
 

@@ -6,6 +6,7 @@
 mod check;
 mod layer;
 mod raw;
+mod rules;
 pub mod source;
 mod stack;
 #[cfg(test)]

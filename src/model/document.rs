@@ -7,6 +7,7 @@
 pub mod field;
 pub mod findings;
 pub mod shape;
+mod syntax;
 
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, Deserializer};
@@ -22,45 +23,12 @@ pub fn read<T: DeserializeOwned + Default>(
     schema: &schemars::Schema,
     findings: &mut Findings,
 ) -> T {
-    let text = readable(findings);
+    let text = syntax::readable(findings);
     let (mut document, errors) = DeTable::parse_recoverable(&text);
-    findings.syntax(&errors);
+    findings.syntax(&errors, false);
     shape::check(document.get_mut(), schema, findings);
     T::deserialize(Deserializer::from(document)).unwrap_or_else(|error| {
         findings.doubt(error.message());
         T::default()
     })
-}
-
-/// The text without the lines behind which the parser would read nothing more, and without tables whose header does
-/// not end: they become spaces, so that all else keeps its place.
-fn readable(findings: &mut Findings) -> String {
-    let mut text = findings.text().to_owned();
-    // One round finds them all; a line left out can bring another to light, and somewhere it has to end.
-    for _ in 0..8 {
-        let (_, errors) = DeTable::parse_recoverable(&text);
-        let stops: Vec<_> = errors
-            .into_iter()
-            .filter(|error| {
-                let message = error.message();
-                message.starts_with("key with no value") || message.starts_with("unclosed table")
-            })
-            .collect();
-        if stops.is_empty() {
-            break;
-        }
-        findings.syntax(&stops);
-        for span in findings.unsure() {
-            let spaces: String = text
-                .get(span.clone())
-                .unwrap_or_default()
-                .bytes()
-                .map(|byte| if byte == b'\n' { '\n' } else { ' ' })
-                .collect();
-            if spaces.len() == span.len() {
-                text.replace_range(span.clone(), &spaces);
-            }
-        }
-    }
-    text
 }

@@ -1,6 +1,6 @@
 //! A job: what is done to which nodes, how often, and how many at once. Valid by construction.
 //!
-//! [`file`] makes it from a job file's text; [`support`] says what of it this version does not do yet.
+//! [`mod@file`] makes it from a job file's text; [`support`] says what of it this version does not do yet.
 
 pub mod file;
 pub mod support;

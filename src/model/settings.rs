@@ -181,14 +181,14 @@ mod tests {
         assert_eq!(
             with(|s| {
                 s.ttl = secs(31);
-                s.request_life = secs(1)
+                s.request_life = secs(1);
             }),
             ["ttl"]
         );
         assert_eq!(
             with(|s| {
                 s.ttl = secs(32);
-                s.request_life = secs(1)
+                s.request_life = secs(1);
             }),
             [""; 0]
         );

@@ -88,7 +88,7 @@ pub(super) struct RawAws {
 #[serde(rename_all = "kebab-case", default)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct RawLocal {
-    /// The SQLite file, relative to the file that names it. Default: `$STATE_DIRECTORY`, else XDG state.
+    /// The `SQLite` file, relative to the file that names it. Default: `$STATE_DIRECTORY`, else XDG state.
     pub(super) store: Field<String>,
     /// The command that runs `sh -s` on a node. Default: this machine.
     pub(super) via: Field<Vec<Field<String>>>,

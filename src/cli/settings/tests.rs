@@ -318,7 +318,7 @@ fn values_are_checked_by_their_rules() {
         ("PROVIDER__LOCAL__STORE", "", "names no file"),
         ("PROVIDER__LOCAL__VIA", "[]", "is empty"),
         ("PROVIDER__LOCAL__VIA", "[1]", "a text in quotes"),
-        ("PROVIDER__LOCAL__VIA", "[\"ssh", "unclosed array"),
+        ("PROVIDER__LOCAL__VIA", "[\"ssh", "has no end"),
         ("PROVIDER__LOCAL__VIA", "ssh", "is a list"),
         ("LEASE__OWNER", " ", "`owner` is empty"),
         ("LEASE__SKEW", "0s", "above zero"),

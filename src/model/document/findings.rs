@@ -6,6 +6,9 @@ use crate::model::document::At;
 use crate::model::document::field::Field;
 use crate::model::problem::Problem;
 
+/// How many errors of a text are told: beyond it, the text is no file of ours, and nobody reads on.
+const MOST: usize = 200;
+
 /// The mistakes found so far.
 #[derive(Debug)]
 pub struct Findings<'t> {
@@ -110,28 +113,41 @@ impl<'t> Findings<'t> {
         }
     }
 
-    /// Notes the parser's errors, the first of each line: what follows it there is mostly its echo.
-    pub fn syntax(&mut self, errors: &[toml::de::Error]) {
+    /// Notes the parser's errors, the first of each line: what follows it there is mostly its echo. `left_out`: the
+    /// lines are not read at all; else only what stands behind the error is unsure.
+    pub(super) fn syntax(&mut self, errors: &[toml::de::Error], left_out: bool) {
         let mut errors: Vec<_> = errors
             .iter()
             .map(|error| (error.span().unwrap_or(0..0), error.message()))
             .collect();
         errors.sort_by_key(|(span, _)| span.start);
         for (span, message) in errors {
+            if self.errors.len() >= MOST {
+                break;
+            }
             let line = self.line(&span);
             let known = |error: &Range<usize>| self.line(error).start == line.start;
             if self.syntax.iter().any(known) {
                 continue;
             }
             let found = self.text.get(span.clone()).unwrap_or_default();
-            let unsure = if message.starts_with("unclosed table") {
+            let unsure = if message.starts_with("unclosed table")
+                || message.starts_with("unclosed array table")
+            {
                 self.line(&(span.start..self.next_header(span.start)))
-            } else {
+            } else if left_out {
                 line
+            } else {
+                span.start..line.end
             };
             let (message, help) = in_our_words(message, found);
+            let shown = if found.is_empty() {
+                self.around(&span)
+            } else {
+                span.clone()
+            };
             self.errors.push(Problem {
-                span: Some(span.clone()),
+                span: Some(shown),
                 message,
                 help,
             });
@@ -145,12 +161,34 @@ impl<'t> Findings<'t> {
         &self.unsure
     }
 
+    /// Notes a bracket that is not closed; `unsure` reaches from it to where reading can go on.
+    pub(super) fn unclosed(&mut self, bracket: char, unsure: Range<usize>) {
+        let (what, end) = if bracket == '{' {
+            ("table", '}')
+        } else {
+            ("list", ']')
+        };
+        let span = unsure.start..unsure.start + bracket.len_utf8();
+        self.errors.push(Problem {
+            span: Some(span.clone()),
+            message: format!("this {what} has no end"),
+            help: Some(format!("add `{end}`")),
+        });
+        self.unsure.push(self.line(&unsure));
+        self.syntax.push(span);
+    }
+
     /// All of it, in the order in which it stands in the text: errors, warnings.
     pub fn finish(mut self) -> (Vec<Problem>, Vec<Problem>) {
         if let Some(doubt) = self.doubt.take()
             && self.errors.is_empty()
         {
             self.errors.push(Problem::general(doubt, None));
+        }
+        if self.errors.len() >= MOST {
+            let message =
+                format!("there are {MOST} errors and maybe more: is this the right file?");
+            self.errors.push(Problem::general(message, None));
         }
         for problems in [&mut self.errors, &mut self.warnings] {
             problems
@@ -161,17 +199,29 @@ impl<'t> Findings<'t> {
 
     fn push(&mut self, problem: Problem) {
         let echo = problem.span.as_ref().is_some_and(|span| self.unread(span));
-        if !echo && !self.errors.contains(&problem) {
+        if self.errors.len() < MOST && !echo && !self.errors.contains(&problem) {
             self.errors.push(problem);
         }
     }
 
     /// Whether these bytes were read past a syntax error, and so mean nothing certain.
     fn unread(&self, span: &Range<usize>) -> bool {
-        let lines = self.line(span);
         self.unsure
             .iter()
-            .any(|unsure| lines.start <= unsure.end && unsure.start <= lines.end)
+            .any(|unsure| span.start <= unsure.end && unsure.start <= span.end)
+    }
+
+    /// What to show for a mistake between two characters: the line, without the spaces around it.
+    fn around(&self, span: &Range<usize>) -> Range<usize> {
+        let line = self.line(span);
+        let text = self.text.get(line.clone()).unwrap_or_default();
+        let start = line.start + (text.len() - text.trim_start().len());
+        let end = line.start + text.trim_end().len();
+        if start < end {
+            start..end
+        } else {
+            span.clone()
+        }
     }
 
     /// Where the last line before the next table begins.
@@ -211,19 +261,30 @@ fn in_our_words(message: &str, found: &str) -> (String, Option<String>) {
     }
     let help = if message.starts_with("duplicate key") {
         Some("keep one of the two".to_owned())
+    } else if message.starts_with("unclosed table") {
+        Some("write `[name]`".to_owned())
+    } else if message.starts_with("unclosed array table") {
+        Some("write `[[name]]`".to_owned())
     } else if message.starts_with("key with no value") {
         Some("write `key = value`".to_owned())
-    } else if message.starts_with("invalid basic string") {
-        Some(
-            "a text in quotes ends on its own line; `\"\"\"` begins one of several lines"
-                .to_owned(),
-        )
+    } else if message.starts_with("invalid basic string")
+        || message.starts_with("invalid literal string")
+    {
+        Some("close it; a text of several lines stands between `\"\"\"`".to_owned())
     } else if message.starts_with("missing escaped value") {
         Some("write `\\\\` for a backslash, or put the text in single quotes".to_owned())
     } else {
         None
     };
-    let message = if message.starts_with("duplicate key") && !found.is_empty() {
+    let message = if message.starts_with("invalid basic string")
+        || message.starts_with("invalid literal string")
+    {
+        "a quote on this line has no end".to_owned()
+    } else if message.starts_with("unclosed table") || message.starts_with("unclosed array table") {
+        "this header of a table has no end".to_owned()
+    } else if message.starts_with("key with no value") {
+        "this line has no `=`, or nothing that a key can be before it".to_owned()
+    } else if message.starts_with("duplicate key") && !found.is_empty() {
         format!("`{found}` stands here for the second time")
     } else {
         message.to_owned()

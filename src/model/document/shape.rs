@@ -3,6 +3,7 @@
 //! Only the part of JSON Schema that our own structs make is known here: `type`, `properties`, `required`,
 //! `additionalProperties`, `items`, `enum`, `oneOf` of constants, `anyOf`, `minimum`, `maximum`, `examples`.
 
+mod tables;
 mod words;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use toml::de::{DeInteger, DeTable, DeValue};
 
 use crate::model::document::Findings;
 use crate::model::problem::{nearest, nearly};
+use tables::{Part, keys_of, part, tables_of};
 use words::{choices, expected, found, kind, mend, place, words_of};
 
 /// Notes in `findings` everything in which `document` differs from `schema`.
@@ -29,14 +31,6 @@ pub fn check(document: &mut DeTable<'_>, schema: &Schema, findings: &mut Finding
         misplaced: Vec::new(),
     };
     walk.table(document, root, &[], None);
-}
-
-/// One step of the way from the top of the file to a table.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Part {
-    key: String,
-    /// Whether the key has a list of tables (`[[step]]`).
-    many: bool,
 }
 
 struct Walk<'s, 'f, 't> {
@@ -271,38 +265,5 @@ impl Walk<'_, '_, '_> {
         };
         let message = format!("`{key}` takes a number {range}, not {number}");
         self.findings.error(span, message, "");
-    }
-}
-
-fn part(key: &str, many: bool) -> Part {
-    Part {
-        key: key.to_owned(),
-        many,
-    }
-}
-
-fn keys_of(schema: &Value) -> Vec<&str> {
-    let properties = schema.get("properties").and_then(Value::as_object);
-    properties
-        .into_iter()
-        .flat_map(|known| known.keys().map(String::as_str))
-        .collect()
-}
-
-/// Every table of the schema that has keys of its own, the top first.
-fn tables_of<'s>(
-    schema: &'s Value,
-    path: &mut Vec<Part>,
-    tables: &mut Vec<(Vec<Part>, &'s Value)>,
-) {
-    let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
-        return;
-    };
-    tables.push((path.clone(), schema));
-    for (key, property) in properties {
-        let items = property.get("items");
-        path.push(part(key, items.is_some()));
-        tables_of(items.unwrap_or(property), path, tables);
-        path.pop();
     }
 }

@@ -35,7 +35,7 @@ pub enum ProviderKind {
     /// EC2, Auto Scaling, SSM.
     #[default]
     Aws,
-    /// The inventory in the settings, with SQLite beside it.
+    /// The inventory in the settings, with `SQLite` beside it.
     Local,
 }
 
@@ -76,7 +76,7 @@ impl Default for AwsSettings {
 /// A local inventory.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LocalSettings {
-    /// The SQLite file, relative to nothing; `None`: `$STATE_DIRECTORY`, else XDG state.
+    /// The `SQLite` file, relative to nothing; `None`: `$STATE_DIRECTORY`, else XDG state.
     pub store: Option<PathBuf>,
     /// The command that runs `sh -s` on a node, with `{address}` and the like; at least one word. `None`: this machine.
     pub via: Option<Vec<String>>,

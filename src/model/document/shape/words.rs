@@ -3,7 +3,7 @@
 use serde_json::Value;
 use toml::de::DeValue;
 
-use super::Part;
+use super::tables::Part;
 
 /// Where a table is: `in [fleet]`, `in [[step]]`, `at the top of the file`.
 pub(super) fn place(path: &[Part]) -> String {

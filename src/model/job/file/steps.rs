@@ -1,5 +1,6 @@
 //! `[[step]]` and `[[cleanup]]`: what is done.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -17,9 +18,8 @@ const TIMEOUT: Duration = Duration::from_secs(3_600);
 /// The longest node step on AWS: SSM ends a command at 48 h, and its delivery takes time too.
 const TIMEOUT_MAX_AWS: Duration = Duration::from_secs(47 * 3_600);
 
-/// The names given so far, and where, so that no two steps have the same.
-#[derive(Default)]
-struct Names(Vec<String>);
+/// The names given so far, so that no two steps have the same.
+type Names = BTreeSet<String>;
 
 /// What steps and clean-up steps have in common.
 struct Common<'r> {
@@ -73,19 +73,19 @@ impl Check<'_, '_> {
     ) -> String {
         let default = format!("{kind}-{}", index + 1);
         let Some(text) = self.found.get(field) else {
-            names.0.push(default.clone());
+            names.insert(default.clone());
             return default;
         };
         if let Some(bad) = bad_step_name(&text.value) {
             self.found.error(&text.span, bad, "");
-        } else if names.0.contains(&text.value) {
+        } else if names.contains(&text.value) {
             self.found.error(
                 &text.span,
                 format!("another step is called `{}` already", text.value),
                 "messages tell steps apart by their names: give each its own",
             );
         }
-        names.0.push(text.value.clone());
+        names.insert(text.value.clone());
         text.value.clone()
     }
 

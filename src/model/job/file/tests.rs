@@ -390,5 +390,29 @@ fn an_unclosed_table_is_one_mistake() {
     let text = "every = '7d'\n[fleet\ntags = { a = 'b' }\n[[step]]\nrun = ''\n";
     let found = wrong(text, &aws());
     assert_eq!(found.len(), 2, "{found:#?}");
-    assert!(found[0].1.contains("unclosed table") && found[1].1.contains("is empty"));
+    assert!(found[0].1.contains("header of a table has no end") && found[1].1.contains("is empty"));
+}
+
+#[test]
+fn a_file_that_is_something_else_is_given_up_soon() {
+    let many_keys: Vec<String> = (0..10_000).map(|key| format!("k{key} = 1")).collect();
+    let many_keys = many_keys.join("\n");
+    let table = [
+        "x\n".repeat(10_000),
+        "x = y\n".repeat(10_000),
+        many_keys,
+        "[[step]]\n".repeat(10_000),
+        "[".repeat(10_000),
+        "a = [\n".repeat(10_000),
+        "\"\n".repeat(10_000),
+    ];
+    for text in table {
+        let errors = parse(&text, "repair", &aws()).errors;
+        let start: String = text.chars().take(20).collect();
+        assert!(
+            (1..=201).contains(&errors.len()),
+            "{start}: {}",
+            errors.len()
+        );
+    }
 }
