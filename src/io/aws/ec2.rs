@@ -1,0 +1,271 @@
+//! EC2: instances and their tags.
+//!
+//! Reads are eventually consistent with no stated bound; `CreateTags` overwrites without a condition. What that
+//! means for claims is the protocol's affair; here a read is a read and a write is one attempt.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_ec2::types::{Filter, Instance, Tag, TagDescription};
+
+use crate::io::aws::client::{Clients, ec2_once};
+use crate::io::aws::error::Call;
+use crate::model::id::NodeId;
+use crate::model::tag::{TagKey, Tags};
+use crate::port::{PortError, Put, WriteError};
+
+/// The most values of one filter (EC2 user guide, "Filtering").
+const FILTER_VALUES: usize = 200;
+/// The most tag filters that are sent; EC2 takes 50 filters a call, and two are ours.
+const TAG_FILTERS: usize = 40;
+/// The most entries in one answer.
+const PAGE: i32 = 1_000;
+
+/// Whether an instance has, for every key, one of its values.
+pub(super) fn matches(tags: &Tags, wanted: &BTreeMap<String, Vec<String>>) -> bool {
+    wanted
+        .iter()
+        .all(|(key, values)| tags.get(key).is_some_and(|value| values.contains(value)))
+}
+
+/// Instances that are not terminated or going to be, by id, by tags, or by both.
+///
+/// By an `instance-id` filter, never by `InstanceIds`: one unknown id there fails the whole call.
+pub(super) async fn instances(
+    clients: &Clients,
+    ids: Option<&[NodeId]>,
+    tags: &BTreeMap<String, Vec<String>>,
+) -> Result<Vec<Instance>, PortError> {
+    let mut found = Vec::new();
+    let chunks: Vec<Option<&[NodeId]>> = match ids {
+        None => vec![None],
+        Some(ids) => ids.chunks(FILTER_VALUES).map(Some).collect(),
+    };
+    for chunk in chunks {
+        let mut filters = tag_filters(tags);
+        filters.push(filter(
+            "instance-state-name",
+            ["pending", "running", "stopping", "stopped"],
+        ));
+        if let Some(ids) = chunk {
+            filters.push(filter("instance-id", ids.iter().map(NodeId::as_str)));
+        }
+        let mut pages = clients
+            .ec2
+            .describe_instances()
+            .set_filters(Some(filters))
+            .into_paginator()
+            .page_size(PAGE)
+            .send();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| {
+                Call {
+                    clients,
+                    action: "ec2:DescribeInstances",
+                    on: "the fleet",
+                }
+                .failed(&error)
+            })?;
+            found.extend(
+                page.reservations
+                    .unwrap_or_default()
+                    .into_iter()
+                    .flat_map(|reservation| reservation.instances.unwrap_or_default()),
+            );
+        }
+    }
+    Ok(found)
+}
+
+/// One key of some instances.
+pub(super) async fn tag_of(
+    clients: &Clients,
+    nodes: &[NodeId],
+    key: &TagKey,
+) -> Result<BTreeMap<NodeId, String>, PortError> {
+    let mut values = BTreeMap::new();
+    for chunk in nodes.chunks(FILTER_VALUES) {
+        let on = match chunk {
+            [one] => one.to_string(),
+            many => format!("{} instances", many.len()),
+        };
+        let tags = describe_tags(clients, chunk, Some(key), &on).await?;
+        values.extend(tags.into_iter().filter_map(|tag| {
+            let same = tag.key.as_deref() == Some(key.as_str());
+            let id = tag.resource_id.filter(|_| same)?;
+            Some((NodeId(id), tag.value.unwrap_or_default()))
+        }));
+    }
+    Ok(values)
+}
+
+/// All tags of one instance.
+pub(super) async fn tags_of(clients: &Clients, node: &NodeId) -> Result<Tags, PortError> {
+    let tags = describe_tags(clients, std::slice::from_ref(node), None, node.as_str()).await?;
+    Ok(tags
+        .into_iter()
+        .filter_map(|tag| Some((tag.key?, tag.value.unwrap_or_default())))
+        .collect())
+}
+
+async fn describe_tags(
+    clients: &Clients,
+    nodes: &[NodeId],
+    key: Option<&TagKey>,
+    on: &str,
+) -> Result<Vec<TagDescription>, PortError> {
+    let mut filters = vec![
+        filter("resource-type", ["instance"]),
+        filter("resource-id", nodes.iter().map(NodeId::as_str)),
+    ];
+    filters.extend(key.map(|key| filter("key", [key.as_str()])));
+    let mut pages = clients
+        .ec2
+        .describe_tags()
+        .set_filters(Some(filters))
+        .into_paginator()
+        .page_size(PAGE)
+        .items()
+        .send();
+    let mut tags = Vec::new();
+    while let Some(tag) = pages.next().await {
+        tags.push(tag.map_err(|error| {
+            Call {
+                clients,
+                action: "ec2:DescribeTags",
+                on,
+            }
+            .failed(&error)
+        })?);
+    }
+    Ok(tags)
+}
+
+/// Writes tags: one call, one attempt.
+pub(super) async fn create_tags(
+    clients: &Clients,
+    node: &NodeId,
+    put: &Put,
+) -> Result<(), WriteError> {
+    clients
+        .ec2
+        .create_tags()
+        .resources(node.as_str())
+        .set_tags(Some(pairs(put)))
+        .customize()
+        .config_override(ec2_once())
+        .send()
+        .await
+        .map(|_| ())
+        .map_err(|error| {
+            Call {
+                clients,
+                action: "ec2:CreateTags",
+                on: node.as_str(),
+            }
+            .not_written(&error)
+        })
+}
+
+/// Deletes tags that have exactly these values: one call, one attempt.
+///
+/// A call without tags would delete every tag of the instance; [`Put`] is never empty, and every pair has a value.
+pub(super) async fn delete_tags(
+    clients: &Clients,
+    node: &NodeId,
+    put: &Put,
+) -> Result<(), WriteError> {
+    clients
+        .ec2
+        .delete_tags()
+        .resources(node.as_str())
+        .set_tags(Some(pairs(put)))
+        .customize()
+        .config_override(ec2_once())
+        .send()
+        .await
+        .map(|_| ())
+        .map_err(|error| {
+            Call {
+                clients,
+                action: "ec2:DeleteTags",
+                on: node.as_str(),
+            }
+            .not_written(&error)
+        })
+}
+
+fn pairs(put: &Put) -> Vec<Tag> {
+    put.iter()
+        .map(|(key, value)| Tag::builder().key(key.as_str()).value(value).build())
+        .collect()
+}
+
+fn filter<'a>(name: &str, values: impl IntoIterator<Item = &'a str>) -> Filter {
+    Filter::builder()
+        .name(name)
+        .set_values(Some(values.into_iter().map(str::to_owned).collect()))
+        .build()
+}
+
+/// Filters that narrow the answer. What they let through is judged again by [`matches`], so that they may be fewer
+/// or wider than the selector where EC2 has no room for all of it.
+fn tag_filters(tags: &BTreeMap<String, Vec<String>>) -> Vec<Filter> {
+    tags.iter()
+        .take(TAG_FILTERS)
+        .map(|(key, values)| {
+            if values.len() > FILTER_VALUES {
+                return filter("tag-key", [literal(key).as_str()]);
+            }
+            let values: Vec<String> = values.iter().map(|value| literal(value)).collect();
+            filter(&format!("tag:{key}"), values.iter().map(String::as_str))
+        })
+        .collect()
+}
+
+/// A text that a filter takes literally: `*` and `?` are wildcards there, `\` takes that from them.
+fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '*' | '?' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(key: &str, values: &[&str]) -> BTreeMap<String, Vec<String>> {
+        let values = values.iter().map(|&value| value.to_owned()).collect();
+        BTreeMap::from([(key.to_owned(), values)])
+    }
+
+    #[test]
+    fn a_list_of_values_means_any_of_them_and_no_wildcards() {
+        let tags: Tags = [("env".to_owned(), "prod".to_owned())].into();
+        assert!(matches(&tags, &wanted("env", &["canary", "prod"])));
+        assert!(!matches(&tags, &wanted("env", &["pro*"])));
+        assert!(!matches(&tags, &wanted("role", &["prod"])));
+    }
+
+    #[test]
+    fn wildcards_in_values_are_escaped() {
+        let filters = tag_filters(&wanted("name", &["a*b?c\\d"]));
+        assert_eq!(filters[0].name(), Some("tag:name"));
+        assert_eq!(filters[0].values(), ["a\\*b\\?c\\\\d"]);
+    }
+
+    #[test]
+    fn more_values_than_a_filter_takes_become_a_wider_filter() {
+        let many: Vec<String> = (0..=FILTER_VALUES).map(|n| n.to_string()).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let filters = tag_filters(&wanted("name", &many));
+        assert_eq!(
+            (filters[0].name(), filters[0].values()),
+            (Some("tag-key"), &["name".to_owned()][..])
+        );
+    }
+}
