@@ -16,7 +16,7 @@ Prints its port, and ends when its stdin closes, or after 30 minutes. Beside the
 Fault modes of every action: deny, throttle, expired, conflict, 500, drop (the connection breaks, nothing is done),
 hang (no answer, nothing is done), hang-after and 500-after (it is done, but the answer does not say so), late (it is
 answered at once and done after `seconds`). Of SendCommand also: undeliverable, lost (it runs, and SSM says that it
-was never delivered), unlisted (SSM does not list it for `seconds`).
+was never delivered), unlisted (SSM does not list it for `seconds`), times-out (its executionTimeout is `seconds`).
 """
 
 import collections
@@ -256,7 +256,7 @@ class StandIn:
         if "state" in ask:
             instance._state.name = ask["state"]
         if "reason" in ask:
-            instance._state_reason.code = ask["reason"]
+            instance.state_reason.code = ask["reason"]
         if "agent" in ask:
             self.ssm.agents[node] = ask["agent"]
             if ask["agent"] is None:

@@ -195,6 +195,8 @@ class Ssm:
 
     def watch(self, invocation):
         limit = float(invocation.command["parameters"].get("executionTimeout", ["3600"])[0])
+        if invocation.command["fault"] == "times-out":
+            limit = invocation.command["seconds"]
         try:
             code = invocation.process.wait(timeout=limit)
             ended = ("Success", "Success", 0) if code == 0 else ("Failed", "Failed", code if code > 0 else 128 - code)
