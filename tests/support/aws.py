@@ -48,6 +48,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from ssm import Refusal, Ssm
 
 REGION = "eu-west-1"
+IMAGE = "ami-12c6146b"  # one that moto knows; looking one up takes a second
 OURS = "roundsman-stand-in"  # in the user agent of calls that do not count
 ERRORS = {  # mode -> (EC2, Auto Scaling, SSM), each (status, code, message)
     "deny": (
@@ -92,7 +93,16 @@ def create_tags(self, resource_ids, tags):
     return True
 
 
+def tag_what_exists(self, moto=TagResponse.create_tags):
+    """moto tags instances that there are not."""
+    for resource in self._get_param("Resources", []):
+        if resource.startswith("i-"):
+            self.ec2_backend.get_instance(resource)
+    return moto(self)
+
+
 TagResponse.describe_tags = describe_tags
+TagResponse.create_tags = tag_what_exists
 TagBackend.create_tags = create_tags
 
 
@@ -102,7 +112,7 @@ class StandIn:
     def __init__(self):
         self.moto = DomainDispatcherApplication(create_backend_app)
         self.ssm = Ssm()
-        self.port = None
+        self.port, self.clients = None, {}
         self.reset({})
 
     def reset(self, _):
@@ -130,7 +140,7 @@ class StandIn:
             return refuse(service, *ERRORS[mode][("ec2", "asg", "ssm").index(service)], answer)
         if mode == "drop":
             environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
-            return []
+            raise ConnectionResetError
         if mode == "hang":
             time.sleep(fault["seconds"])
             return refuse(service, *ERRORS["500"][0], answer)
@@ -224,12 +234,11 @@ class StandIn:
         ec2, asg = self.client("ec2"), self.client("autoscaling")
         group, count, tags = ask.get("group"), ask["nodes"], ask.get("tags", {})
         zones = [REGION + letter for letter in "abc"]
-        image = ec2.describe_images()["Images"][0]["ImageId"]
         ids = []
         while len(ids) < count:
             zone = zones[len(ids) // 4 % 3]
             batch = min(4, count - len(ids))
-            run = ec2.run_instances(ImageId=image, MinCount=batch, MaxCount=batch, InstanceType="t3.micro",
+            run = ec2.run_instances(ImageId=IMAGE, MinCount=batch, MaxCount=batch, InstanceType="t3.micro",
                                     Placement={"AvailabilityZone": zone})
             ids += [instance["InstanceId"] for instance in run["Instances"]]
         for number, node in enumerate(ids, 1):
@@ -239,7 +248,7 @@ class StandIn:
             if not asg.describe_auto_scaling_groups(AutoScalingGroupNames=[group])["AutoScalingGroups"]:
                 template = "t-" + uuid.uuid4().hex
                 ec2.create_launch_template(LaunchTemplateName=template,
-                                           LaunchTemplateData={"ImageId": image, "InstanceType": "t3.micro"})
+                                           LaunchTemplateData={"ImageId": IMAGE, "InstanceType": "t3.micro"})
                 asg.create_auto_scaling_group(
                     AutoScalingGroupName=group, MinSize=0, MaxSize=10000, DesiredCapacity=0, AvailabilityZones=zones,
                     LaunchTemplate={"LaunchTemplateName": template, "Version": "$Latest"})
@@ -272,9 +281,12 @@ class StandIn:
         return get_backend("ec2")[DEFAULT_ACCOUNT_ID][REGION]
 
     def client(self, service):
-        return boto3.client(service, region_name=REGION, endpoint_url="http://127.0.0.1:%d" % self.port,
-                            aws_access_key_id="stand-in", aws_secret_access_key="stand-in",
-                            config=Config(user_agent_extra=OURS, retries={"max_attempts": 1}))
+        if service not in self.clients:
+            self.clients[service] = boto3.client(
+                service, region_name=REGION, endpoint_url="http://127.0.0.1:%d" % self.port,
+                aws_access_key_id="stand-in", aws_secret_access_key="stand-in",
+                config=Config(user_agent_extra=OURS, retries={"max_attempts": 1}))
+        return self.clients[service]
 
 
 def action_of(environ, body):
