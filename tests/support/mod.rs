@@ -61,7 +61,12 @@ impl Aws {
 
     /// Launches nodes, in an Auto Scaling group or outside of any; the group is made when there is none. Their
     /// names are `<group>-1` and so on (`node-1`), their agents answer.
-    pub(crate) fn fleet(&self, group: Option<&str>, nodes: usize, tags: &[(&str, &str)]) -> Vec<String> {
+    pub(crate) fn fleet(
+        &self,
+        group: Option<&str>,
+        nodes: usize,
+        tags: &[(&str, &str)],
+    ) -> Vec<String> {
         let tags: BTreeMap<&str, &str> = tags.iter().copied().collect();
         let made = self.post(
             "fleet",

@@ -32,7 +32,7 @@ pub(super) async fn online(
             .key("InstanceIds")
             .set_values(Some(ids))
             .build()
-            .map_err(not_built)?;
+            .map_err(|error| not_built(&error))?;
         let mut pages = clients
             .ssm
             .describe_instance_information()

@@ -201,7 +201,7 @@ fn execution(timeout: Duration) -> Duration {
 }
 
 /// A request that the SDK could not build, which its builders allow for.
-pub(super) fn not_built(error: BuildError) -> PortError {
+pub(super) fn not_built(error: &BuildError) -> PortError {
     PortError::new(
         ErrorKind::Other,
         format!("the request could not be made: {error}"),

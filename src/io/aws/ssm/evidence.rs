@@ -76,7 +76,7 @@ async fn commands(
         .key(CommandFilterKey::InvokedAfter)
         .value(format_stamp(since))
         .build()
-        .map_err(not_built)?;
+        .map_err(|error| not_built(&error))?;
     let mut pages = clients
         .ssm
         .list_commands()

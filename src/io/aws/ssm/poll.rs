@@ -140,7 +140,7 @@ fn passing(error: &PortError) -> bool {
 fn jittered(pause: Duration, random: u128) -> Duration {
     let quarter = pause / 4;
     let share = u32::try_from(random % 1_001).unwrap_or(0);
-    pause - quarter * share / 1_000
+    pause.saturating_sub(quarter * share / 1_000)
 }
 
 #[cfg(test)]

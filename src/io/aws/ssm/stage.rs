@@ -1,7 +1,7 @@
 //! What SSM's statuses mean: one table.
 //!
 //! `StatusDetails` decides, `Status` where it is missing. AWS spells details with and without spaces
-//! ("Delivery Timed Out", "DeliveryTimedOut"), so both are read. The SDK's own waiter counts Cancelling as a
+//! (`Delivery Timed Out`, `DeliveryTimedOut`), so both are read. The SDK's own waiter counts Cancelling as a
 //! failure; here it goes on.
 
 use aws_sdk_ssm::types::{Command, CommandInvocation};
