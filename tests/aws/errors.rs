@@ -240,3 +240,18 @@ async fn the_offset_of_the_providers_clock_is_learnt_from_its_answers() {
         assert!(offset.most_ms - offset.least_ms < 3_000, "{offset:?}");
     }
 }
+
+#[tokio::test]
+async fn what_the_policy_allows_is_asked_without_doing_it() {
+    let (store, node) = (store(&CALM).await, node(&CALM));
+    store.may_tag(&node, &put()).await.expect("allowed");
+    assert!(!CALM.tags(node.as_str()).contains_key("lock"));
+    CALM.fault(&json!({"action": "DeleteTags", "mode": "deny", "node": node.as_str()}));
+    let error = store.may_tag(&node, &put()).await.expect_err("denied");
+    assert!(
+        error
+            .message
+            .starts_with("not allowed to ec2:DeleteTags on i-"),
+        "{error}"
+    );
+}

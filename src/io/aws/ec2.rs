@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use aws_sdk_ec2::error::ProvideErrorMetadata;
 use aws_sdk_ec2::types::{Filter, Instance, Tag, TagDescription};
 
 use crate::io::aws::client::{Clients, ec2_once};
@@ -19,6 +20,9 @@ const FILTER_VALUES: usize = 200;
 const TAG_FILTERS: usize = 40;
 /// The most entries in one answer.
 const PAGE: i32 = 1_000;
+
+/// What EC2 answers to a dry run that would have succeeded.
+const WOULD_HAVE: &str = "DryRunOperation";
 
 /// Whether an instance has, for every key, one of its values.
 pub(super) fn matches(tags: &Tags, wanted: &BTreeMap<String, Vec<String>>) -> bool {
@@ -192,6 +196,36 @@ pub(super) async fn delete_tags(
             }
             .not_written(&error)
         })
+}
+
+/// Asks whether tags could be written and deleted, without doing either: `DryRun`.
+pub(super) async fn may_tag(clients: &Clients, node: &NodeId, put: &Put) -> Result<(), PortError> {
+    let call = |action| Call {
+        clients,
+        action,
+        on: node.as_str(),
+    };
+    let create = clients
+        .ec2
+        .create_tags()
+        .resources(node.as_str())
+        .dry_run(true);
+    if let Err(error) = create.set_tags(Some(pairs(put))).send().await
+        && error.code() != Some(WOULD_HAVE)
+    {
+        return Err(call("ec2:CreateTags").failed(&error));
+    }
+    let delete = clients
+        .ec2
+        .delete_tags()
+        .resources(node.as_str())
+        .dry_run(true);
+    if let Err(error) = delete.set_tags(Some(pairs(put))).send().await
+        && error.code() != Some(WOULD_HAVE)
+    {
+        return Err(call("ec2:DeleteTags").failed(&error));
+    }
+    Ok(())
 }
 
 fn pairs(put: &Put) -> Vec<Tag> {

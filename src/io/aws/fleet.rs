@@ -47,6 +47,14 @@ impl AwsStore {
         &self.clients
     }
 
+    /// Whether the policy allows to write and to delete these tags on a node. Changes nothing; two calls.
+    ///
+    /// # Errors
+    /// What is not allowed, or why it could not be asked.
+    pub async fn may_tag(&self, node: &NodeId, put: &Put) -> Result<(), PortError> {
+        ec2::may_tag(&self.clients, node, put).await
+    }
+
     /// The instances that a selector picks, and what their groups say of them.
     async fn pick(
         &self,

@@ -84,7 +84,11 @@ impl Trouble {
             SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_)
                 if says("credential") || says("identity") =>
             {
-                Self::NoCredentials(told())
+                let told = told();
+                tracing::debug!(%told, "no credentials");
+                // The SDK adds a line for each provider that it asked.
+                let first = told.lines().next().unwrap_or_default();
+                Self::NoCredentials(first.trim_end_matches(". Attempted:").to_owned())
             }
             // hyper-util's words for an error while connecting; its type is not within reach. The tests of a refused
             // connection hold them: should they change, such a write becomes unknown, which is the safe side.
