@@ -178,7 +178,7 @@ async fn what_was_not_delivered_is_told_from_what_was_lost_sight_of() {
 
 #[tokio::test]
 async fn waiting_outlasts_late_delivery_missing_listings_and_trouble() {
-    let (shell, node) = (shell().await, node(&CALM));
+    let (shell, node) = (shell_of(&CALM, "AWS-RunShellScript", 5).await, node(&CALM));
     for (mode, seconds) in [("unlisted", 2), ("late", 1)] {
         CALM.fault(&json!({"action": "SendCommand", "mode": mode, "seconds": seconds, "node": node.id.as_str()}));
         let ticket = shell.send(&node, &order("echo hello")).await.expect("sent");

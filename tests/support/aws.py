@@ -145,7 +145,6 @@ class StandIn:
             time.sleep(fault["seconds"])
             return refuse(service, *ERRORS["500"][0], answer)
         if mode == "late" and service != "ssm":
-            # A dry run of the call gives the answer; the call itself comes later.
             threading.Timer(fault["seconds"], self.quietly, (action, service, dict(environ), body)).start()
             return empty(service, action, answer)
         if mode.endswith("-after"):

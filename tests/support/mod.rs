@@ -27,6 +27,7 @@ impl Aws {
     pub(crate) fn start() -> Self {
         let python = python();
         let mut server = Command::new(&python)
+            .arg("-B")
             .arg(here("aws.py"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
