@@ -1,3 +1,5 @@
-//! Floor 4: the world.
+//! Floor 4: the world. Implements the ports; no other floor talks to anything outside the process.
 
+#[cfg(feature = "aws")]
+pub mod aws;
 pub mod memory;
