@@ -11,9 +11,16 @@ use crate::model::span::parse_span;
 /// Each invocation picks the node that was never served or was served longest ago, claims it with a lease in the
 /// node's own tags, runs the job's steps on it and records the time.
 #[derive(Debug, Parser)]
-#[command(name = "roundsman", version, max_term_width = 100, propagate_version = true)]
-#[command(after_help = "A job is a path, or a name looked up in --jobs (`jobs`, then /etc/roundsman/jobs).\n\
-    Exit status: 0 done or nothing to do, 1 a node failed, 2 usage, 3 --fail-on, 4 lease lost, 5 the outside failed.")]
+#[command(
+    name = "roundsman",
+    version,
+    max_term_width = 100,
+    propagate_version = true
+)]
+#[command(
+    after_help = "A job is a path, or a name looked up in --jobs (`jobs`, then /etc/roundsman/jobs).\n\
+    Exit status: 0 done or nothing to do, 1 a node failed, 2 usage, 3 --fail-on, 4 lease lost, 5 the outside failed."
+)]
 pub struct Cli {
     /// What stands before the command.
     #[command(flatten)]
@@ -152,7 +159,10 @@ pub struct Max(pub Option<u32>);
 fn max(text: &str) -> Result<Max, String> {
     match text {
         "all" => Ok(Max(None)),
-        _ => text.parse().map(|max| Max(Some(max))).map_err(|_| "a whole number, or `all`".to_owned()),
+        _ => text
+            .parse()
+            .map(|max| Max(Some(max)))
+            .map_err(|_| "a whole number, or `all`".to_owned()),
     }
 }
 

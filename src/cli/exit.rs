@@ -38,7 +38,11 @@ impl Exit {
     /// Usage and `--fail-on` end an invocation by themselves and stand between the outside and the rest.
     #[must_use]
     pub fn worse(self, other: Self) -> Self {
-        if other.weight() > self.weight() { other } else { self }
+        if other.weight() > self.weight() {
+            other
+        } else {
+            self
+        }
     }
 
     fn weight(self) -> u8 {
@@ -71,7 +75,17 @@ mod tests {
 
     #[test]
     fn of_several_the_contracts_order_decides() {
-        let falling = [Exit::Terminated, Exit::Bug, Exit::Outside, Exit::LeaseLost, Exit::NodeFailed, Exit::Parked, Exit::Blocked, Exit::NothingDue, Exit::Done];
+        let falling = [
+            Exit::Terminated,
+            Exit::Bug,
+            Exit::Outside,
+            Exit::LeaseLost,
+            Exit::NodeFailed,
+            Exit::Parked,
+            Exit::Blocked,
+            Exit::NothingDue,
+            Exit::Done,
+        ];
         for (n, worse) in falling.into_iter().enumerate() {
             for better in &falling[n..] {
                 assert_eq!(worse.worse(*better), worse);

@@ -24,7 +24,10 @@ pub enum Failure {
 impl Failure {
     /// What was asked for cannot be.
     pub fn usage(message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::Usage { message: message.into(), help: Some(help.into()) }
+        Self::Usage {
+            message: message.into(),
+            help: Some(help.into()),
+        }
     }
 
     /// The exit status.
@@ -38,13 +41,22 @@ impl Failure {
     /// What people see on stderr: the headline, the causes, what to do next. Ends with a line end.
     pub fn show(&self, colour: bool, width: usize) -> String {
         let said = |message: &str, help: Option<&str>| {
-            let help = help.map(|help| format!("  help: {help}\n")).unwrap_or_default();
-            let error = if colour { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
+            let help = help
+                .map(|help| format!("  help: {help}\n"))
+                .unwrap_or_default();
+            let error = if colour {
+                "\u{1b}[1;31merror\u{1b}[0m"
+            } else {
+                "error"
+            };
             format!("{error}: {message}\n{help}")
         };
         match self {
             Self::Usage { message, help } => said(message, help.as_deref()),
-            Self::Files(files) => files.iter().map(|problems| render(problems, colour, width)).collect(),
+            Self::Files(files) => files
+                .iter()
+                .map(|problems| render(problems, colour, width))
+                .collect(),
             Self::Outside(error) => said(&error.message, error.help.as_deref()),
         }
     }
@@ -65,7 +77,10 @@ impl From<FileProblems> for Failure {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotRight { message, help } => Self::Usage { message, help: Some(help) },
+            Refusal::NotRight { message, help } => Self::Usage {
+                message,
+                help: Some(help),
+            },
             Refusal::Outside(error) => Self::Outside(error),
         }
     }

@@ -65,7 +65,11 @@ impl From<&Lock> for LockJson {
             seq: lock.seq,
             state: lock.state.label(),
             set: lock.set.to_string(),
-            job: if lock.job == lock.task { lock.job.to_string() } else { format!("{}/{}", lock.job, lock.task) },
+            job: if lock.job == lock.task {
+                lock.job.to_string()
+            } else {
+                format!("{}/{}", lock.job, lock.task)
+            },
             file: lock.file.to_string(),
             step: lock.step,
             was: lock.was.map(crate::model::lock::LockState::label),
@@ -98,8 +102,17 @@ pub fn node(row: &Row, node: &Node) -> NodeJson {
 
 /// A whole plan.
 pub fn plan(rules: &Rules, view: &View, rows: &[Row]) -> PlanJson {
-    let nodes = rows.iter().filter_map(|row| view.node(&row.node).map(|of| node(row, of))).collect();
-    PlanJson { v: VERSION, job: rules.job.name.to_string(), task: rules.job.task.to_string(), at: format_stamp(view.now), nodes }
+    let nodes = rows
+        .iter()
+        .filter_map(|row| view.node(&row.node).map(|of| node(row, of)))
+        .collect();
+    PlanJson {
+        v: VERSION,
+        job: rules.job.name.to_string(),
+        task: rules.job.task.to_string(),
+        at: format_stamp(view.now),
+        nodes,
+    }
 }
 
 /// One event as a line of JSON; `None` for what only people are told.
@@ -125,16 +138,41 @@ fn details(kind: &EventKind) -> Option<(&'static str, Value)> {
         EventKind::Claimed { until } => ("claimed", json!({ "until": format_stamp(*until) })),
         EventKind::ClaimLost { why } => ("claim-lost", json!({ "why": why })),
         EventKind::Adopted { was } => ("adopted", json!({ "was": was.label() })),
-        EventKind::StepStarted { step, name, attempt } => ("step-started", json!({ "step": step, "name": name, "attempt": attempt })),
-        EventKind::StepFinished { step, name, attempt, outcome, status, took, output_tail } => (
+        EventKind::StepStarted {
+            step,
+            name,
+            attempt,
+        } => (
+            "step-started",
+            json!({ "step": step, "name": name, "attempt": attempt }),
+        ),
+        EventKind::StepFinished {
+            step,
+            name,
+            attempt,
+            outcome,
+            status,
+            took,
+            output_tail,
+        } => (
             "step-finished",
             json!({ "step": step, "name": name, "attempt": attempt, "outcome": outcome.label(), "status": status,
                 "took_s": took.as_secs(), "output_tail": output_tail }),
         ),
         EventKind::Renewed { until } => ("renewed", json!({ "until": format_stamp(*until) })),
         EventKind::LeaseLost { why } => ("lease-lost", json!({ "why": why })),
-        EventKind::Committed { last, took } => ("committed", json!({ "last": format_stamp(*last), "took_s": took.as_secs() })),
-        EventKind::Failed { step, reason, count } => ("failed", json!({ "step": step, "reason": reason.label(), "count": count })),
+        EventKind::Committed { last, took } => (
+            "committed",
+            json!({ "last": format_stamp(*last), "took_s": took.as_secs() }),
+        ),
+        EventKind::Failed {
+            step,
+            reason,
+            count,
+        } => (
+            "failed",
+            json!({ "step": step, "reason": reason.label(), "count": count }),
+        ),
         EventKind::Released => ("released", json!({})),
         EventKind::Parked { until } => ("parked", json!({ "until": format_stamp(*until) })),
         EventKind::Finished(counts) => (
@@ -144,4 +182,3 @@ fn details(kind: &EventKind) -> Option<(&'static str, Value)> {
         ),
     })
 }
-

@@ -9,7 +9,11 @@ pub fn harmless(text: &str) -> String {
             '\t' => Some(' '),
             '\r' => None,
             // Marks that turn the direction of writing can show a command as another one.
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => Some('\u{fffd}'),
+            '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{feff}' => Some('\u{fffd}'),
             c if c.is_control() => Some('\u{fffd}'),
             c => Some(c),
         })
@@ -24,13 +28,20 @@ pub fn harmless_line(text: &str) -> String {
 /// The last lines of a text, harmless, at most `lines` of them and each cut to `width` characters.
 pub fn last_lines(text: &str, lines: usize, width: usize) -> Vec<String> {
     let clean = harmless(text);
-    let all: Vec<&str> = clean.lines().filter(|line| !line.trim().is_empty()).collect();
+    let all: Vec<&str> = clean
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
     let from = all.len().saturating_sub(lines);
     all.iter()
         .skip(from)
         .map(|line| {
             let cut: String = line.chars().take(width).collect();
-            if cut.len() < line.len() { format!("{cut}…") } else { cut }
+            if cut.len() < line.len() {
+                format!("{cut}…")
+            } else {
+                cut
+            }
         })
         .collect()
 }

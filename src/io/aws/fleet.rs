@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::io::aws::asg::{self, Member};
 use crate::io::aws::client::Clients;
 use crate::io::aws::{agents, ec2};
-use crate::model::id::NodeId;
+use crate::model::id::{ClaimId, NodeId};
 use crate::model::job::Selector;
 use crate::model::node::{Agent, Node, Service};
 use crate::model::tag::{TagKey, Tags};
@@ -144,8 +144,9 @@ impl Store for AwsStore {
 
     async fn transact<T>(
         &self,
-        _selector: &Selector,
-        _decide: impl FnOnce(Vec<Node>) -> (Option<Grant>, T),
+        _: &Selector,
+        _: ClaimId,
+        _: impl FnOnce(Vec<Node>, ClaimId) -> (Option<Grant>, T),
     ) -> Result<T, PortError> {
         Err(PortError::new(
             ErrorKind::Other,
