@@ -82,7 +82,7 @@ pub enum WriteError {
 pub enum Consistency {
     /// Reads may be stale, writes late, the last one wins: claims settle (EC2).
     Eventual,
-    /// Reading, deciding and writing are one transaction: [`Store::transact`]. Nothing settles (SQLite).
+    /// Reading, deciding and writing are one transaction: [`Store::transact`]. Nothing settles (`SQLite`).
     Transactional,
 }
 

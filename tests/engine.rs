@@ -463,7 +463,7 @@ fn a_refused_claim_says_so_and_leaves_nothing() {
     world.store.weather(|weather| {
         weather
             .writes_answer
-            .push_back(Err(WriteError::Refused(denied.clone())))
+            .push_back(Err(WriteError::Refused(denied.clone())));
     });
     let (round, _) = once(&world, &rules(job()));
     assert_eq!(round.error, Some(denied));
@@ -484,7 +484,7 @@ fn a_throttled_run_gets_through_by_backing_off() {
         store.weather(|weather| {
             weather
                 .writes_answer
-                .extend([slow_down(), slow_down(), slow_down()])
+                .extend([slow_down(), slow_down(), slow_down()]);
         });
         Plan::Ends(Duration::from_secs(5), Outcome::Ok)
     });

@@ -363,8 +363,8 @@ impl<P: Ports> Engine<'_, P> {
             offset.most_ms
         };
         let message = format!(
-            "this machine's clock differs from the provider's by {:.1} s, more than `skew` allows",
-            by as f64 / 1_000.0
+            "this machine's clock differs from the provider's by {} ms, more than `skew` allows",
+            by
         );
         Err(PortError::new(ErrorKind::Other, message).with_help(
             "set the clock (NTP), or raise `[lease] skew` on every machine that runs this job",

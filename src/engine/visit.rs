@@ -150,7 +150,7 @@ pub async fn visit<P: Ports>(
             Next::End(end) => return visit.end(end, underway).await,
             Next::Wait(until) => wake = until,
             Next::Look(_) | Next::Write { .. } | Next::Record | Next::Delete(_) => {
-                flight = Some(visit.perform(&next))
+                flight = Some(visit.perform(&next));
             }
         }
         if flight.is_none() && underway.is_none() && visit.awaited == Awaited::Nothing {
@@ -189,7 +189,7 @@ pub async fn visit<P: Ports>(
             }
             Woken::Step(ended) => {
                 underway = None;
-                visit.step_ended(ended)
+                visit.step_ended(&ended)
             }
             Woken::Time => visit.feed(Input::Woke),
         };
@@ -253,14 +253,14 @@ impl<'a, P: Ports> Visit<'a, P> {
                     return self.feed(Input::Want(Want::Record));
                 }
             }
-            Awaited::Step { step, attempt } => match self.begin_step(step, attempt) {
-                Some(begun) => *underway = Some(begun),
-                // The read became too old between the check and the send: ask again.
-                None => {
+            Awaited::Step { step, attempt } => {
+                *underway = self.begin_step(step, attempt);
+                if underway.is_none() {
+                    // The read became too old between the check and the send: ask again.
                     self.awaited = Awaited::Step { step, attempt };
                     return self.feed(Input::Want(Want::Step(step)));
                 }
-            },
+            }
             Awaited::Abandoned => self.abandoned = None,
             Awaited::Record => {
                 self.report_record();
@@ -335,7 +335,7 @@ impl<'a, P: Ports> Visit<'a, P> {
         self.feed(Input::Want(Want::Stopping))
     }
 
-    fn step_ended(&mut self, ended: step::Ended) -> Next {
+    fn step_ended(&mut self, ended: &step::Ended) -> Next {
         let now = self.engine.now();
         let random = self.engine.ports.clock().random();
         self.tell(ended.event());

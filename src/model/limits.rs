@@ -45,13 +45,12 @@ impl Weight {
 fn weigh(rules: &Rules, view: &View, node: &Node) -> Weight {
     let limits = &rules.job.limits;
     let claim = match rules.lock(node) {
-        Seen::Free => None,
         Seen::Unreadable(_) => Some((None, false)),
-        Seen::Lock(lock) if limits.counts_job(&lock.job) => Some((
-            Some(lock.claim),
-            lock.state == LockState::Settling && view.now < lock.until,
-        )),
-        Seen::Lock(_) => None,
+        Seen::Lock(lock) if limits.counts_job(&lock.job) => {
+            let settling = lock.state == LockState::Settling && view.now < lock.until;
+            Some((Some(lock.claim), settling))
+        }
+        Seen::Free | Seen::Lock(_) => None,
     };
     Weight {
         claim: claim.filter(|_| limits.count.contains(&Count::InWork)),

@@ -105,7 +105,7 @@ impl Clock for MemoryClock {
         .await;
     }
 
-    /// SplitMix64 (Steele, Lea, Flood 2014), twice.
+    /// `SplitMix64` (Steele, Lea, Flood 2014), twice.
     fn random(&self) -> u128 {
         let draw = || {
             let mut state = self.0.borrow_mut();

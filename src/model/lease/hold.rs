@@ -197,7 +197,7 @@ impl Lease {
                 match answer {
                     Answer::Done => hold.written = hold.want == Want::Record,
                     Answer::Refused { retry_in } | Answer::Unknown { retry_in } => {
-                        hold.not_before = now.boot.plus(retry_in)
+                        hold.not_before = now.boot.plus(retry_in);
                     }
                     Answer::Changed => {
                         return Some(End::LeaseLost {
@@ -213,7 +213,7 @@ impl Lease {
                     Answer::Done if terms.transactional => return Some(End::Released),
                     Answer::Done => {}
                     Answer::Refused { retry_in } | Answer::Unknown { retry_in } => {
-                        hold.not_before = now.boot.plus(retry_in)
+                        hold.not_before = now.boot.plus(retry_in);
                     }
                     Answer::Changed => return Some(End::Released),
                 }
@@ -287,7 +287,7 @@ impl Lease {
             return Next::Wait(hold.not_before.min(end));
         }
         // A record that has landed needs no further right; everything else is justified by a fresh read.
-        if granted && hold.want == Want::Record || granted && hold.fresh(terms, now.boot) {
+        if granted && (hold.want == Want::Record || hold.fresh(terms, now.boot)) {
             hold.want = Want::Keep;
             hold.written = false;
             return Next::Go;

@@ -1,5 +1,7 @@
 //! The protocol, step by step: each test drives the machine by hand and says what it may and may not do.
 
+#![expect(clippy::unchecked_time_subtraction, reason = "the clock of a test only moves on")]
+
 use super::*;
 use crate::model::id::RunId;
 use crate::model::lock::tests::sample;
@@ -122,7 +124,7 @@ impl Drive {
         assert!(matches!(expected, Next::Look(Look::Locks | Look::Fleet)));
     }
 
-    fn other(&self) -> Option<String> {
+    fn other() -> Option<String> {
         Some(
             Lock {
                 claim: ClaimId::new(10, 10),
@@ -170,7 +172,7 @@ fn a_claim_reads_writes_settles_reads_three_times_and_is_held() {
 fn a_node_that_is_not_as_it_was_is_left_without_a_trace() {
     let mut drive = Drive::new(None);
     drive.input(Input::Start);
-    let other = drive.other();
+    let other = Drive::other();
     assert!(matches!(
         drive.shows(other, None),
         Next::End(End::Lost { .. })
@@ -217,7 +219,7 @@ fn a_refused_write_ends_the_claim_without_a_trace() {
 fn a_new_claim_that_was_lost_is_compared_and_deleted() {
     let mut drive = Drive::new(None);
     drive.settled();
-    let (own, other) = (drive.value.clone().expect("written"), drive.other());
+    let (own, other) = (drive.value.clone().expect("written"), Drive::other());
     assert_eq!(drive.shows(other, None), Next::Delete(own));
     assert!(matches!(
         drive.input(Input::Deleted(Answer::Done)),
@@ -326,7 +328,7 @@ fn a_withdrawn_take_over_writes_the_run_back_and_a_lost_one_is_left_alone() {
 
     let mut drive = Drive::new(Some(found));
     drive.settled();
-    let other = drive.other();
+    let other = Drive::other();
     assert!(matches!(
         drive.shows(other, None),
         Next::End(End::Lost { .. })
@@ -407,7 +409,7 @@ fn a_renewal_that_was_under_way_does_not_count_as_the_steps_write() {
 
 #[test]
 fn another_value_or_none_means_lost() {
-    for value in [None, Drive::held().other(), Some("yes".to_owned())] {
+    for value in [None, Drive::other(), Some("yes".to_owned())] {
         let mut drive = Drive::held();
         drive.step(1);
         drive.look(Look::Node);

@@ -1,0 +1,80 @@
+//! `check`: validate without touching anything; with `--live`, look at what the files speak of.
+
+use crate::cli::args;
+use crate::cli::context::{Context, answer, complain};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::problem::render;
+use crate::cli::world::{self, World};
+use crate::model::job::support::refusals;
+use crate::model::node::{Agent, Service};
+use crate::model::span::short_span;
+use crate::model::view::Rules;
+use crate::port::{Ports, Put, Store};
+
+/// Checks the named jobs, or all that there are.
+pub(super) async fn check(context: &Context, args: &args::Check) -> Result<Exit, Failure> {
+    let (good, wrong) = context.jobs(&args.jobs);
+    let mut exit = Exit::Done;
+    for failure in &wrong {
+        complain(&failure.show(context.look.colour, context.look.width));
+        exit = exit.worse(failure.exit());
+    }
+    if good.is_empty() && wrong.is_empty() {
+        return Err(Failure::usage(format!("there is no job in {}", context.dirs()), "a job is a file `<name>.toml` there; --jobs looks elsewhere"));
+    }
+    for loaded in good {
+        let said = render(&loaded.warnings, context.look.colour, context.look.width);
+        complain(&said);
+        let job = &loaded.job;
+        answer(&format!("{}: ok, every {}, {} steps\n", loaded.path.display(), short_span(job.every), job.steps.len() + job.cleanup.len()));
+        for refusal in refusals(job) {
+            complain(&format!("warning: {}: {refusal}\n", loaded.path.display()));
+        }
+        if args.live {
+            let rules = context.rules(loaded.job)?;
+            exit = exit.worse(live(context, &rules).await);
+        }
+    }
+    Ok(exit)
+}
+
+async fn live(context: &Context, rules: &Rules) -> Exit {
+    let job = &rules.job.name;
+    match look(context, rules).await {
+        Ok(lines) => {
+            lines.iter().for_each(|line| answer(&format!("{job}: {line}\n")));
+            Exit::Done
+        }
+        Err(failure) => {
+            complain(&format!("{job}: {}", failure.show(context.look.colour, context.look.width)));
+            failure.exit()
+        }
+    }
+}
+
+async fn look(context: &Context, rules: &Rules) -> Result<Vec<String>, Failure> {
+    let world = world::open(context.settings(), rules.on_node()).await?;
+    let nodes = world.store().read_fleet(&rules.job.fleet).await?;
+    let out = nodes.iter().filter(|node| matches!(node.service, Service::Out { .. })).count();
+    let offline: Vec<&str> = nodes.iter().filter(|node| node.agent == Agent::Offline).map(|node| node.id.as_str()).collect();
+    let mut lines = vec![format!("the fleet has {} nodes, {out} of them out of service", nodes.len())];
+    if !offline.is_empty() {
+        lines.push(format!("the SSM agent of {} does not answer", offline.join(", ")));
+    }
+    match nodes.first() {
+        Some(node) => {
+            permissions(&world, rules, &node.id).await?;
+            lines.push(format!("its tags may be written and deleted (asked for {})", node.id));
+        }
+        None => lines.push("no node is picked by its selector: nothing would ever be served".to_owned()),
+    }
+    Ok(lines)
+}
+
+async fn permissions(world: &World, rules: &Rules, node: &crate::model::id::NodeId) -> Result<(), Failure> {
+    let keys = &rules.keys;
+    let value = || "check".to_owned();
+    let put = Put::one(keys.lock.clone(), value()).and(keys.fail.clone(), value());
+    Ok(world.may_tag(node, &put).await?)
+}

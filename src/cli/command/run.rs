@@ -1,0 +1,149 @@
+//! `run`: serve the next node that is due.
+
+use std::collections::BTreeMap;
+
+use crate::cli::args;
+use crate::cli::command::plan::{prepare, show};
+use crate::cli::context::{Context, answer, complain};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::report::closing;
+use crate::cli::report::human::Human;
+use crate::cli::report::json::Lines;
+use crate::cli::world::{World, find_node};
+use crate::engine::Engine;
+use crate::engine::round::{Orders, Round, round};
+use crate::engine::stop::bell;
+use crate::event::Event;
+use crate::io::signals::{self, Signal};
+use crate::model::id::NodeId;
+use crate::model::job::support::refusals;
+use crate::model::span::parse_span;
+use crate::model::view::Rules;
+use crate::port::{Ports, Store};
+
+/// Runs one invocation.
+pub(super) async fn run(context: &Context, args: args::Run) -> Result<Exit, Failure> {
+    let (rules, world) = prepare(context, &args.job).await?;
+    if args.dry_run {
+        show(context, &rules, &world, args.node.as_deref()).await?;
+        return Ok(Exit::Done);
+    }
+    if let Some(refusal) = refusals(&rules.job).into_iter().next() {
+        return Err(Failure::usage(format!("`{}` cannot be run by this version: {refusal}", rules.job.name), "`plan` and `check` work with it"));
+    }
+    let only = match args.node.as_deref() {
+        Some(wanted) => Some(find_node(&world, &rules.job.fleet, wanted).await?.id),
+        None => None,
+    };
+    let orders = Orders { max: if only.is_some() { Some(args.max.0.unwrap_or(1)) } else { args.max.0 }, only, parallel: args.parallel };
+    let (round, signal) = serve(context, &rules, &world, &orders).await?;
+    if !context.json() && !context.look.quiet {
+        answer(&format!("{}\n", closing::sentence(&rules, &round)));
+    }
+    if context.look.verbose {
+        tell_calls(&world);
+    }
+    if let Some(error) = &round.error {
+        complain(&Failure::Outside(error.clone()).show(context.look.colour, context.look.width));
+    }
+    Ok(exit(&round, signal, args.detailed_exitcode))
+}
+
+async fn serve(context: &Context, rules: &Rules, world: &World, orders: &Orders) -> Result<(Round, Option<Signal>), Failure> {
+    let owner = context.owner();
+    let (bell, stop) = bell();
+    let mut signals = signals::listen().map_err(|error| Failure::usage(format!("signals cannot be listened to: {error}"), "this is a bug"))?;
+    let first = std::cell::Cell::new(None);
+    let listen = async {
+        loop {
+            let signal = signals.next().await;
+            first.set(first.get().or(Some(signal)));
+            bell.ring();
+        }
+    };
+    let report = Report::new(context, rules, world).await?;
+    let tell = |event: Event| report.event(&event);
+    let engine = Engine { ports: world, rules, owner: &owner, report: &tell };
+    let round = tokio::select! {
+        round = round(&engine, orders, stop) => round,
+        () = listen => unreachable_round(),
+    };
+    report.finish();
+    Ok((round, first.get()))
+}
+
+/// The listener never ends; this gives its branch a type.
+fn unreachable_round() -> Round {
+    Round { counts: crate::event::Counts::default(), error: None, cut_short: true, last_look: None, served: Vec::new() }
+}
+
+fn exit(round: &Round, signal: Option<Signal>, detailed: bool) -> Exit {
+    let counts = &round.counts;
+    let mut exit = Exit::Done;
+    if detailed && counts.claimed == 0 {
+        let owed = round.last_look.iter().flat_map(|(_, rows)| rows).any(|row| row.owed);
+        exit = if owed || counts.claims_lost > 0 { Exit::Blocked } else { Exit::NothingDue };
+    }
+    if detailed && counts.parked > 0 {
+        exit = exit.worse(Exit::Parked);
+    }
+    if counts.failed > 0 {
+        exit = exit.worse(Exit::NodeFailed);
+    }
+    if counts.leases_lost > 0 {
+        exit = exit.worse(Exit::LeaseLost);
+    }
+    if round.error.is_some() {
+        exit = exit.worse(Exit::Outside);
+    }
+    match signal.filter(|_| round.cut_short) {
+        Some(Signal::Interrupt) => exit.worse(Exit::Interrupted),
+        Some(Signal::Terminate) => exit.worse(Exit::Terminated),
+        None => exit,
+    }
+}
+
+/// Says how many API calls the invocation made.
+fn tell_calls(world: &World) {
+    let calls = world.calls();
+    if !calls.is_empty() {
+        let each: Vec<String> = calls.iter().map(|(action, count)| format!("{action} {count}")).collect();
+        complain(&format!("API calls: {} ({})\n", calls.values().sum::<u64>(), each.join(", ")));
+    }
+}
+
+/// Who is told: people on stderr, or programs on stdout.
+enum Report {
+    Human(Box<Human>),
+    Json(Lines),
+}
+
+impl Report {
+    async fn new(context: &Context, rules: &Rules, world: &World) -> Result<Self, Failure> {
+        if context.json() {
+            return Ok(Self::Json(Lines::new(rules.job.name.to_string())));
+        }
+        // What people are shown beside the ids; the decision reads the fleet again.
+        let nodes = if context.look.terminal { world.store().read_fleet(&rules.job.fleet).await? } else { Vec::new() };
+        let names: BTreeMap<NodeId, String> = nodes.iter().filter_map(|node| Some((node.id.clone(), node.name.clone()?))).collect();
+        let took = nodes.iter().filter_map(|node| {
+            let took = node.tags.get(rules.keys.took.as_str())?;
+            Some((node.id.clone(), parse_span(took).ok()?))
+        });
+        Ok(Self::Human(Box::new(Human::new(context.look, names, took.collect()))))
+    }
+
+    fn event(&self, event: &Event) {
+        match self {
+            Self::Human(human) => human.event(event),
+            Self::Json(lines) => lines.event(event),
+        }
+    }
+
+    fn finish(&self) {
+        if let Self::Human(human) = self {
+            human.finish();
+        }
+    }
+}

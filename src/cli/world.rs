@@ -1,0 +1,224 @@
+//! Joins the floors: which store and which shells the settings ask for.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cli::failure::Failure;
+use crate::io::clock::SystemClock;
+use crate::io::environment;
+use crate::io::local::shell::LocalShell;
+use crate::io::local::store::LocalStore;
+use crate::io::runner::RunnerShell;
+use crate::model::id::{ClaimId, NodeId};
+use crate::model::job::Selector;
+use crate::model::node::{Evidence, Node};
+use crate::model::outcome::Delivery;
+use crate::model::settings::{LocalSettings, ProviderKind, Settings};
+use crate::model::tag::{TagKey, Tags};
+use crate::port::{Consistency, Grant, Offset, Order, PortError, Ports, Put, Shell, Store, Ticket, WriteError};
+
+#[cfg(feature = "aws")]
+mod aws;
+
+/// The world that the settings ask for.
+#[derive(Debug)]
+pub struct World {
+    /// The tags.
+    pub store: AnyStore,
+    node: AnyShell,
+    runner: RunnerShell<SystemClock>,
+    clock: SystemClock,
+    /// The store's file, when it was made just now.
+    pub created: Option<PathBuf>,
+}
+
+/// One of the stores.
+#[derive(Debug)]
+pub enum AnyStore {
+    /// SQLite.
+    Local(Box<LocalStore>),
+    /// EC2.
+    #[cfg(feature = "aws")]
+    Aws(Box<crate::io::aws::AwsStore>),
+}
+
+/// One of the shells for nodes.
+#[derive(Debug)]
+pub enum AnyShell {
+    /// This machine, or a transport.
+    Local(Box<LocalShell<SystemClock>>),
+    /// SSM Run Command.
+    #[cfg(feature = "aws")]
+    Aws(Box<crate::io::aws::SsmShell<SystemClock>>),
+}
+
+/// Opens the world. `agents`: whether reading a fleet asks which nodes can execute steps.
+pub async fn open(settings: &Settings, agents: bool) -> Result<World, Failure> {
+    match settings.provider.kind {
+        ProviderKind::Local => local(&settings.provider.local),
+        #[cfg(feature = "aws")]
+        ProviderKind::Aws => aws::open(&settings.provider.aws, agents).await,
+        #[cfg(not(feature = "aws"))]
+        ProviderKind::Aws => {
+            let _ = agents;
+            Err(Failure::usage(
+                "this roundsman was built without AWS",
+                "build it with the default features, or set `[provider] kind = \"local\"`",
+            ))
+        }
+    }
+}
+
+fn local(settings: &LocalSettings) -> Result<World, Failure> {
+    let path = settings.store.clone().or_else(environment::default_store).ok_or_else(|| {
+        Failure::usage("there is no place for the local store", "set `[provider.local] store`, or $HOME")
+    })?;
+    let (store, created) = LocalStore::open(&path, &settings.nodes)?;
+    let shell = LocalShell::new(SystemClock, settings.via.clone(), &path);
+    Ok(World {
+        store: AnyStore::Local(Box::new(store)),
+        node: AnyShell::Local(Box::new(shell)),
+        runner: RunnerShell::new(SystemClock),
+        clock: SystemClock,
+        created: created.then(|| std::path::absolute(&path).unwrap_or(path)),
+    })
+}
+
+impl World {
+    /// API calls so far, by action; empty where there are none to count.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        match &self.store {
+            AnyStore::Local(_) => BTreeMap::new(),
+            #[cfg(feature = "aws")]
+            AnyStore::Aws(store) => store.clients().calls(),
+        }
+    }
+
+    /// Whether the policy allows to write and delete these tags on a node, asked without changing anything.
+    pub async fn may_tag(&self, node: &NodeId, put: &Put) -> Result<(), PortError> {
+        match &self.store {
+            AnyStore::Local(_) => {
+                let _ = (node, put);
+                Ok(())
+            }
+            #[cfg(feature = "aws")]
+            AnyStore::Aws(store) => store.may_tag(node, put).await,
+        }
+    }
+}
+
+impl Ports for World {
+    type Store = AnyStore;
+    type Node = AnyShell;
+    type Runner = RunnerShell<SystemClock>;
+    type Clock = SystemClock;
+
+    fn store(&self) -> &AnyStore {
+        &self.store
+    }
+
+    fn node(&self) -> &AnyShell {
+        &self.node
+    }
+
+    fn runner(&self) -> &RunnerShell<SystemClock> {
+        &self.runner
+    }
+
+    fn clock(&self) -> &SystemClock {
+        &self.clock
+    }
+}
+
+/// Asks whichever store it is.
+macro_rules! either {
+    ($self:expr, $kind:ident, $inner:ident => $call:expr) => {
+        match $self {
+            $kind::Local($inner) => $call,
+            #[cfg(feature = "aws")]
+            $kind::Aws($inner) => $call,
+        }
+    };
+}
+
+impl Store for AnyStore {
+    fn consistency(&self) -> Consistency {
+        either!(self, AnyStore, store => store.consistency())
+    }
+
+    fn offset(&self) -> Offset {
+        either!(self, AnyStore, store => store.offset())
+    }
+
+    async fn read_fleet(&self, selector: &Selector) -> Result<Vec<Node>, PortError> {
+        either!(self, AnyStore, store => store.read_fleet(selector).await)
+    }
+
+    async fn read_key(&self, nodes: &[NodeId], key: &TagKey) -> Result<BTreeMap<NodeId, String>, PortError> {
+        either!(self, AnyStore, store => store.read_key(nodes, key).await)
+    }
+
+    async fn read_tags(&self, node: &NodeId) -> Result<Tags, PortError> {
+        either!(self, AnyStore, store => store.read_tags(node).await)
+    }
+
+    async fn write(&self, node: &NodeId, put: &Put, only_if: Option<(&TagKey, Option<&str>)>) -> Result<(), WriteError> {
+        either!(self, AnyStore, store => store.write(node, put, only_if).await)
+    }
+
+    async fn delete(&self, node: &NodeId, pairs: &Put) -> Result<(), WriteError> {
+        either!(self, AnyStore, store => store.delete(node, pairs).await)
+    }
+
+    async fn transact<T>(
+        &self,
+        selector: &Selector,
+        proposed: ClaimId,
+        decide: impl FnOnce(Vec<Node>, ClaimId) -> (Option<Grant>, T),
+    ) -> Result<T, PortError> {
+        either!(self, AnyStore, store => store.transact(selector, proposed, decide).await)
+    }
+}
+
+impl Shell for AnyShell {
+    async fn send(&self, node: &Node, order: &Order) -> Result<Ticket, WriteError> {
+        either!(self, AnyShell, shell => shell.send(node, order).await)
+    }
+
+    async fn wait(&self, node: &Node, ticket: &Ticket) -> Result<Delivery, PortError> {
+        either!(self, AnyShell, shell => shell.wait(node, ticket).await)
+    }
+
+    async fn cancel(&self, node: &Node, ticket: &Ticket) -> Result<(), PortError> {
+        either!(self, AnyShell, shell => shell.cancel(node, ticket).await)
+    }
+
+    async fn evidence(&self, node: &Node, within: Duration) -> Result<Evidence, PortError> {
+        either!(self, AnyShell, shell => shell.evidence(node, within).await)
+    }
+}
+
+/// The nodes that a person may mean: by id, or by a name or address that only one of them has.
+pub async fn find_node(world: &World, selector: &Selector, wanted: &str) -> Result<Node, Failure> {
+    let nodes = world.store().read_fleet(selector).await?;
+    pick(nodes, wanted)
+}
+
+/// The node that `wanted` means among `nodes`.
+pub fn pick(nodes: Vec<Node>, wanted: &str) -> Result<Node, Failure> {
+    let known: Vec<String> = nodes.iter().map(|node| node.id.to_string()).take(10).collect();
+    let (by_id, others): (Vec<Node>, Vec<Node>) = nodes.into_iter().partition(|node| node.id.as_str() == wanted);
+    if let Some(node) = by_id.into_iter().next() {
+        return Ok(node);
+    }
+    let means = |node: &Node| node.name.as_deref() == Some(wanted) || node.address.as_deref() == Some(wanted);
+    let mut meant: Vec<Node> = others.into_iter().filter(means).collect();
+    match (meant.len(), meant.pop()) {
+        (1, Some(node)) => Ok(node),
+        (0, _) if known.is_empty() => Err(Failure::usage(format!("there is no node `{wanted}`"), "the fleet is empty")),
+        (0, _) => Err(Failure::usage(format!("there is no node `{wanted}`"), format!("there are {}", known.join(", ")))),
+        (count, _) => Err(Failure::usage(format!("{count} nodes are called `{wanted}`"), "say which one by its id")),
+    }
+}
+

@@ -1,0 +1,35 @@
+//! The world on AWS.
+
+use std::sync::Arc;
+
+use crate::cli::failure::Failure;
+use crate::cli::world::{AnyShell, AnyStore, World};
+use crate::io::aws::{AwsStore, Clients, SsmShell};
+use crate::io::clock::SystemClock;
+use crate::io::runner::RunnerShell;
+use crate::io::wrapper;
+use crate::model::settings::AwsSettings;
+use crate::port::Clock;
+
+/// Where the wrapper keeps its state on a node.
+const STATE_DIR: &str = wrapper::STATE_DIR;
+
+/// Opens it; nothing is called but what finds a region.
+pub(super) async fn open(settings: &AwsSettings, agents: bool) -> Result<World, Failure> {
+    let wanted = crate::io::aws::AwsSettings {
+        region: settings.region.clone(),
+        profile: settings.profile.clone(),
+        endpoint: settings.endpoint.clone(),
+        ..crate::io::aws::AwsSettings::default()
+    };
+    let clients = Clients::connect(&wanted, Arc::new(|| SystemClock.wall())).await?;
+    let compose = |order: &crate::port::Order| wrapper::compose(order, STATE_DIR).map_err(|error| error.to_string());
+    let shell = SsmShell::new(clients.clone(), SystemClock, settings.document.clone(), compose);
+    Ok(World {
+        store: AnyStore::Aws(Box::new(AwsStore::new(clients).with_agents(agents))),
+        node: AnyShell::Aws(Box::new(shell)),
+        runner: RunnerShell::new(SystemClock),
+        clock: SystemClock,
+        created: None,
+    })
+}
