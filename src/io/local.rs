@@ -1,5 +1,6 @@
 //! The embedded provider: one machine's inventory in SQLite, steps on this machine or through any transport.
 
-pub mod pattern;
+mod pattern;
+mod schema;
 pub mod shell;
 pub mod store;

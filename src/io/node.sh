@@ -84,10 +84,11 @@ rs_lives() {
     [ "$rs_found" = "$rs_boot" ] || return 1
     [ "$(rs_identity "/proc/${rs_ours%% *}")" != "$rs_ours" ] || return 0
     read -r rs_group 2>/dev/null <"$rs_dir/group"
-    [ -n "$rs_group" ] && kill -s 0 -- "-$rs_group" 2>/dev/null
+    [ -n "$rs_group" ] && kill -0 "-$rs_group" 2>/dev/null
 }
 
-# Ends the step: TERM to its process group, and KILL after a while. $1: why.
+# Ends the step: TERM to its process group, and KILL after a while. $1: why. (`kill -TERM -n` is the one way to
+# name a group that dash, bash and busybox share.)
 rs_stop() {
     [ ! -e "$rs_dir/result" ] || return 0
     # The first reason is the true one.
@@ -100,13 +101,13 @@ rs_stop() {
         rs_tries=$((rs_tries + 1))
         rs_blink
     done 2>/dev/null
-    kill -s TERM -- "-$rs_group" 2>/dev/null || return 0
+    kill -TERM "-$rs_group" 2>/dev/null || return 0
     rs_tries=0
-    while [ "$rs_tries" -lt "$((rs_grace * 5))" ] && kill -s 0 -- "-$rs_group" 2>/dev/null; do
+    while [ "$rs_tries" -lt "$((rs_grace * 5))" ] && kill -0 "-$rs_group" 2>/dev/null; do
         rs_tries=$((rs_tries + rs_blinks))
         rs_blink
     done
-    kill -s KILL -- "-$rs_group" 2>/dev/null
+    kill -KILL "-$rs_group" 2>/dev/null
 }
 
 # Waits a fifth of a second, or a whole one where `sleep` knows no fractions; `rs_blinks` says how many fifths.
@@ -134,9 +135,12 @@ rs_supervise() {
     rs_clock=$!
     cd / || return
     umask "$rs_umask"
+    # The brackets keep the output's redirection away from this shell, which may have to complain (see below).
     # shellcheck disable=SC2016 # for the inner shell
-    setsid sh -c 'read -r pid rest </proc/self/stat
-        printf "%s\n" "$pid" >"$1" && shift && exec env -- "$@"' sh "$rs_dir/group" "$@" >"$rs_dir/output" 2>&1
+    (
+        exec >"$rs_dir/output" 2>&1 setsid sh -c 'read -r pid rest </proc/self/stat
+            printf "%s\n" "$pid" >"$1" && shift && exec env -- "$@"' sh "$rs_dir/group" "$@"
+    )
     rs_status=$?
     umask 077
     rs_why=
@@ -221,7 +225,8 @@ rs_exec() {
     *) set -- "$@" "$(command -v sh)" ;;
     esac
     [ -z "$rs_signal" ] || rs_no_place ''
-    rs_supervise "$@" "$rs_dir/script" </dev/null >/dev/null 2>"$rs_dir/report" &
+    # By `exec`, since for a function some shells keep the old descriptors open, and so the transport.
+    (exec </dev/null >/dev/null 2>"$rs_dir/report" && rs_supervise "$@" "$rs_dir/script") &
     rs_supervisor=$!
     while :; do
         if [ -n "$rs_signal" ]; then
