@@ -2,7 +2,7 @@
 
 pub mod clock;
 pub mod environment;
-//pub mod local;
-//pub(crate) mod process;
-//pub mod runner;
+pub mod local;
+pub(crate) mod process;
+pub mod runner;
 pub mod wrapper;

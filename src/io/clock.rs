@@ -78,7 +78,11 @@ mod tests {
     #[test]
     fn the_boot_clock_rises_and_counts_what_uptime_counts() {
         let uptime = std::fs::read_to_string("/proc/uptime").expect("linux");
-        let up: f64 = uptime.split(' ').next().and_then(|s| s.parse().ok()).expect("seconds");
+        let up: f64 = uptime
+            .split(' ')
+            .next()
+            .and_then(|s| s.parse().ok())
+            .expect("seconds");
         let first = SystemClock.boot();
         let second = SystemClock.boot();
         assert!(second >= first);
@@ -88,7 +92,11 @@ mod tests {
     #[test]
     fn the_wall_clock_is_the_file_systems() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        let made = file.path().metadata().and_then(|data| data.modified()).expect("a time");
+        let made = file
+            .path()
+            .metadata()
+            .and_then(|data| data.modified())
+            .expect("a time");
         let made = Timestamp::try_from(made).expect("a timestamp");
         assert!(SystemClock.wall().duration_since(made).abs().as_secs() < 60);
     }
@@ -103,9 +111,13 @@ mod tests {
 
     #[test]
     fn lots_differ() {
-        let lots: std::collections::BTreeSet<u128> = (0..100).map(|_| SystemClock.random()).collect();
+        let lots: std::collections::BTreeSet<u128> =
+            (0..100).map(|_| SystemClock.random()).collect();
         assert_eq!(lots.len(), 100);
-        assert!(lots.iter().any(|lot| lot >> 100 != 0), "all the bits are drawn");
+        assert!(
+            lots.iter().any(|lot| lot >> 100 != 0),
+            "all the bits are drawn"
+        );
         let boot = SystemClock.boot();
         assert_ne!(fallback_random(boot), fallback_random(boot));
     }

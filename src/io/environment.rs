@@ -27,7 +27,12 @@ pub fn default_owner() -> String {
     let uid = rustix::process::getuid().as_raw();
     let user = variable("USER")
         .or_else(|| variable("LOGNAME"))
-        .or_else(|| user_of(uid, &std::fs::read_to_string("/etc/passwd").unwrap_or_default()))
+        .or_else(|| {
+            user_of(
+                uid,
+                &std::fs::read_to_string("/etc/passwd").unwrap_or_default(),
+            )
+        })
         .unwrap_or_else(|| uid.to_string());
     let host = rustix::system::uname();
     format!("{user}@{}", host.nodename().to_string_lossy())
@@ -56,7 +61,9 @@ fn store_in(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
         return Some(first.join(STORE_FILE));
     }
     // The specification has relative paths ignored.
-    let state = variable("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let state = variable("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute());
     let state = state.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/state")))?;
     Some(state.join("roundsman").join(STORE_FILE))
 }
@@ -76,17 +83,41 @@ mod tests {
     #[test]
     fn the_store_lies_where_systemd_or_xdg_say() {
         let table: [(&[(&str, &str)], Option<&str>); 7] = [
-            (&[("STATE_DIRECTORY", "/var/lib/r:/var/lib/s"), ("HOME", "/h")], Some("/var/lib/r/roundsman.db")),
-            (&[("XDG_STATE_HOME", "/x"), ("HOME", "/h")], Some("/x/roundsman/roundsman.db")),
-            (&[("XDG_STATE_HOME", "x"), ("HOME", "/h")], Some("/h/.local/state/roundsman/roundsman.db")),
-            (&[("HOME", "/h")], Some("/h/.local/state/roundsman/roundsman.db")),
+            (
+                &[("STATE_DIRECTORY", "/var/lib/r:/var/lib/s"), ("HOME", "/h")],
+                Some("/var/lib/r/roundsman.db"),
+            ),
+            (
+                &[("XDG_STATE_HOME", "/x"), ("HOME", "/h")],
+                Some("/x/roundsman/roundsman.db"),
+            ),
+            (
+                &[("XDG_STATE_HOME", "x"), ("HOME", "/h")],
+                Some("/h/.local/state/roundsman/roundsman.db"),
+            ),
+            (
+                &[("HOME", "/h")],
+                Some("/h/.local/state/roundsman/roundsman.db"),
+            ),
             (&[("STATE_DIRECTORY", "/s")], Some("/s/roundsman.db")),
-            (&[("XDG_STATE_HOME", "/x")], Some("/x/roundsman/roundsman.db")),
+            (
+                &[("XDG_STATE_HOME", "/x")],
+                Some("/x/roundsman/roundsman.db"),
+            ),
             (&[], None),
         ];
         for (variables, expected) in table {
-            let look = |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into());
-            assert_eq!(store_in(&look).as_deref(), expected.map(Path::new), "{variables:?}");
+            let look = |name: &str| {
+                variables
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, value)| value.into())
+            };
+            assert_eq!(
+                store_in(&look).as_deref(),
+                expected.map(Path::new),
+                "{variables:?}"
+            );
         }
     }
 

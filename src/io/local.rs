@@ -4,3 +4,4 @@ mod pattern;
 mod schema;
 pub mod shell;
 pub mod store;
+pub mod via;

@@ -37,13 +37,17 @@ const LINE: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TooLarge {
     /// The script alone.
-    #[error("the step's script has {bytes} bytes, and at most {SCRIPT_MAX} reach a node; put it into a file there, and call that")]
+    #[error(
+        "the step's script has {bytes} bytes, and at most {SCRIPT_MAX} reach a node; put it into a file there, and call that"
+    )]
     Script {
         /// Its size.
         bytes: usize,
     },
     /// Script and environment together.
-    #[error("the step's script and environment make a text of {bytes} bytes, and at most {TEXT_MAX} reach a node")]
+    #[error(
+        "the step's script and environment make a text of {bytes} bytes, and at most {TEXT_MAX} reach a node"
+    )]
     Text {
         /// Their size, encoded, with what surrounds them.
         bytes: usize,
@@ -93,10 +97,18 @@ pub fn compose_stop(order: &Order, state_dir: &str) -> String {
 
 /// A plain comment for people who look at what runs, then the variables.
 fn header(order: &Order, state_dir: &str) -> String {
-    let Order { job, run, claim, step, attempt, .. } = order;
+    let Order {
+        job,
+        run,
+        claim,
+        step,
+        attempt,
+        ..
+    } = order;
     let sha256 = sha256_hex(order.script.as_bytes());
     let not_after = ceil_second(order.not_after);
-    let mut text = format!("# roundsman job={job} run={run} step={step}.{attempt} payload-sha256={sha256}\n");
+    let mut text =
+        format!("# roundsman job={job} run={run} step={step}.{attempt} payload-sha256={sha256}\n");
     // Writing to a String cannot fail.
     let _ = writeln!(
         text,
@@ -166,20 +178,39 @@ pub(crate) mod tests {
         let run = RunId::new(1, 1);
         assert_eq!(
             first,
-            format!("# roundsman job=repair run={run} step=1.1 payload-sha256={}", sha256_hex(b"abc"))
+            format!(
+                "# roundsman job=repair run={run} step=1.1 payload-sha256={}",
+                sha256_hex(b"abc")
+            )
         );
-        assert!(text.ends_with("\nrs_exec\n"), "a text cut short does nothing");
+        assert!(
+            text.ends_with("\nrs_exec\n"),
+            "a text cut short does nothing"
+        );
     }
 
     #[test]
     fn the_largest_script_fits_and_one_byte_more_does_not() {
         let text = compose(&order(&"x".repeat(SCRIPT_MAX)), STATE_DIR).expect("fits");
-        assert!(text.len() < 64 * 1024 - 1_500, "room for the environment: {}", text.len());
+        assert!(
+            text.len() < 64 * 1024 - 1_500,
+            "room for the environment: {}",
+            text.len()
+        );
         let error = compose(&order(&"x".repeat(SCRIPT_MAX + 1)), STATE_DIR);
-        assert_eq!(error, Err(TooLarge::Script { bytes: SCRIPT_MAX + 1 }));
+        assert_eq!(
+            error,
+            Err(TooLarge::Script {
+                bytes: SCRIPT_MAX + 1
+            })
+        );
         let mut wide = order("true");
-        wide.env.insert("WIDE".to_owned(), "x".repeat(SCRIPT_MAX * 2));
-        assert!(matches!(compose(&wide, STATE_DIR), Err(TooLarge::Text { .. })));
+        wide.env
+            .insert("WIDE".to_owned(), "x".repeat(SCRIPT_MAX * 2));
+        assert!(matches!(
+            compose(&wide, STATE_DIR),
+            Err(TooLarge::Text { .. })
+        ));
     }
 
     #[test]

@@ -27,9 +27,12 @@ pub(super) fn open(path: &Path) -> Result<(Connection, PathBuf, bool), PortError
     }
     if path.is_dir() {
         let message = format!("{} is a directory, and the store is a file", path.display());
-        return Err(PortError::new(ErrorKind::Other, message).with_help("name a file in `store` of [provider.local]"));
+        return Err(PortError::new(ErrorKind::Other, message)
+            .with_help("name a file in `store` of [provider.local]"));
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let prepared = Connection::open_with_flags(&path, flags).and_then(|mut connection| {
         connection.busy_timeout(PATIENCE)?;
         let state = make(&mut connection)?;
@@ -48,11 +51,13 @@ pub(super) fn open(path: &Path) -> Result<(Connection, PathBuf, bool), PortError
                     "{} was written by a newer roundsman (version {version} of its tables, this one knows {VERSION})",
                     path.display()
                 );
-                Err(PortError::new(ErrorKind::Other, message).with_help("use that version here, or another file"))
+                Err(PortError::new(ErrorKind::Other, message)
+                    .with_help("use that version here, or another file"))
             }
             State::Foreign => {
                 let message = format!("{} is a database of another program", path.display());
-                Err(PortError::new(ErrorKind::Other, message).with_help("name another file in `store` of [provider.local]"))
+                Err(PortError::new(ErrorKind::Other, message)
+                    .with_help("name another file in `store` of [provider.local]"))
             }
         },
     }
@@ -67,18 +72,6 @@ enum State {
 
 /// Makes the tables where there are none, and looks whose they are.
 fn make(connection: &mut Connection) -> rusqlite::Result<State> {
-    let number = |connection: &Connection, name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let judge = |connection: &Connection| {
-        let version = number(connection, "user_version")?;
-        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        let ours = number(connection, "application_id")? == APPLICATION;
-        rusqlite::Result::Ok(match (ours, tables, version) {
-            (false, 0, 0) => None,
-            (false, ..) => Some(State::Foreign),
-            (true, _, version) if version > VERSION => Some(State::Newer(version)),
-            (true, ..) => Some(State::Ours),
-        })
-    };
     // Most of the time there is nothing to make, and nobody has to wait for writers to see that.
     if let Some(state) = judge(connection)? {
         return Ok(state);
@@ -94,6 +87,21 @@ fn make(connection: &mut Connection) -> rusqlite::Result<State> {
     Ok(State::Made)
 }
 
+/// Whose the file is; `None`: nobody's yet.
+fn judge(connection: &Connection) -> rusqlite::Result<Option<State>> {
+    let number = |name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let version = number("user_version")?;
+    let ours = number("application_id")? == APPLICATION;
+    let tables: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    Ok(match (ours, tables, version) {
+        (false, 0, 0) => None,
+        (false, ..) => Some(State::Foreign),
+        (true, _, version) if version > VERSION => Some(State::Newer(version)),
+        (true, ..) => Some(State::Ours),
+    })
+}
+
 /// Turns on the write-ahead log, so that readers and a writer do not wait for each other.
 ///
 /// The change needs the file alone for a moment, and SQLite answers busy at once when another process is about to
@@ -101,7 +109,8 @@ fn make(connection: &mut Connection) -> rusqlite::Result<State> {
 fn journal(connection: &Connection) -> rusqlite::Result<()> {
     let mut tries = 0;
     loop {
-        let changed = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
+        let changed = connection
+            .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get::<_, String>(0));
         match changed {
             Err(error) if busy(&error) && tries < 100 => {
                 tries += 1;
@@ -114,7 +123,10 @@ fn journal(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 fn busy(error: &Error) -> bool {
-    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 /// An error of SQLite's in words that name the file and say what to do.
@@ -123,18 +135,27 @@ pub(super) fn explain(path: &Path, error: &Error) -> PortError {
     let (kind, what, help) = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
             ErrorKind::Conflict,
-            format!("{path} is locked by another process for more than {} s", PATIENCE.as_secs()),
+            format!(
+                "{path} is locked by another process for more than {} s",
+                PATIENCE.as_secs()
+            ),
             "look who has it open (`fuser` tells), and try again",
         ),
-        Some(ErrorCode::DiskFull) => {
-            (ErrorKind::Other, format!("{path} could not be written: the disk is full"), "make room, and try again")
-        }
+        Some(ErrorCode::DiskFull) => (
+            ErrorKind::Other,
+            format!("{path} could not be written: the disk is full"),
+            "make room, and try again",
+        ),
         Some(ErrorCode::ReadOnly) => (
             ErrorKind::Denied,
             format!("{path} could not be written: it is read-only"),
             "give this user the right to write the file and its directory",
         ),
-        Some(ErrorCode::PermissionDenied | ErrorCode::CannotOpen | ErrorCode::AuthorizationForStatementDenied) => (
+        Some(
+            ErrorCode::PermissionDenied
+            | ErrorCode::CannotOpen
+            | ErrorCode::AuthorizationForStatementDenied,
+        ) => (
             ErrorKind::Denied,
             format!("{path} could not be opened"),
             "give this user the right to read and write the file and its directory",
@@ -159,6 +180,9 @@ fn unreadable(path: &Path, error: &std::io::Error) -> PortError {
         IoKind::PermissionDenied => ErrorKind::Denied,
         _ => ErrorKind::Other,
     };
-    PortError::new(kind, format!("{} could not be made: {error}", path.display()))
-        .with_help("`store` of [provider.local] says where the store lies")
+    PortError::new(
+        kind,
+        format!("{} could not be made: {error}", path.display()),
+    )
+    .with_help("`store` of [provider.local] says where the store lies")
 }

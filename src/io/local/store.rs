@@ -64,14 +64,24 @@ impl LocalStore {
         for node in nodes {
             let id = node.id.clone();
             if inventory.insert(id.clone(), node).is_some() {
-                return Err(PortError::new(ErrorKind::Other, format!("the inventory has two nodes with the id `{id}`"))
-                    .with_help("give each [[provider.local.node]] an id of its own"));
+                return Err(PortError::new(
+                    ErrorKind::Other,
+                    format!("the inventory has two nodes with the id `{id}`"),
+                )
+                .with_help("give each [[provider.local.node]] an id of its own"));
             }
         }
         let (connection, path, created) = schema::open(path)?;
         let created = created.then(|| path.clone());
         let connection = RefCell::new(connection);
-        Ok(Opened { store: Self { path, connection, inventory }, created })
+        Ok(Opened {
+            store: Self {
+                path,
+                connection,
+                inventory,
+            },
+            created,
+        })
     }
 
     /// The file's full path.
@@ -88,7 +98,11 @@ impl LocalStore {
         let mut connection = self.connection.borrow_mut();
         let transaction = begin(&mut connection).map_err(error)?;
         let last: Option<String> = transaction
-            .query_row("SELECT value FROM fact WHERE name = 'last-claim'", [], |row| row.get(0))
+            .query_row(
+                "SELECT value FROM fact WHERE name = 'last-claim'",
+                [],
+                |row| row.get(0),
+            )
             .optional()
             .map_err(error)?;
         let next = match last {
@@ -97,15 +111,22 @@ impl LocalStore {
                 Ok(last) if last < proposed => Some(proposed),
                 Ok(last) => last.next(),
                 Err(_) => {
-                    let message = format!("{}: the last claim id stored there is `{text}`, which is none", self.path.display());
+                    let message = format!(
+                        "{}: the last claim id stored there is `{text}`, which is none",
+                        self.path.display()
+                    );
                     return Err(PortError::new(ErrorKind::Other, message));
                 }
             },
         };
         let Some(next) = next else {
-            let message = format!("{}: the last claim id there can be has been given out", self.path.display());
-            return Err(PortError::new(ErrorKind::Other, message)
-                .with_help("a clock far in the future was at work; restore the file from a backup"));
+            let message = format!(
+                "{}: the last claim id there can be has been given out",
+                self.path.display()
+            );
+            return Err(PortError::new(ErrorKind::Other, message).with_help(
+                "a clock far in the future was at work; restore the file from a backup",
+            ));
         };
         transaction
             .execute(
@@ -120,16 +141,21 @@ impl LocalStore {
 
     fn entry(&self, node: &NodeId) -> Result<&LocalNode, PortError> {
         self.inventory.get(node).ok_or_else(|| {
-            PortError::new(ErrorKind::NotFound, format!("no node `{node}` in the local inventory"))
-                .with_help("its ids stand in [[provider.local.node]]")
+            PortError::new(
+                ErrorKind::NotFound,
+                format!("no node `{node}` in the local inventory"),
+            )
+            .with_help("its ids stand in [[provider.local.node]]")
         })
     }
 
     /// The entry's tags, and over them the stored ones.
     fn tags_in(&self, connection: &Connection, entry: &LocalNode) -> rusqlite::Result<Tags> {
         let mut tags = entry.tags.clone();
-        let mut statement = connection.prepare_cached("SELECT key, value FROM tag WHERE node = ?1")?;
-        let rows = statement.query_map([entry.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let mut statement =
+            connection.prepare_cached("SELECT key, value FROM tag WHERE node = ?1")?;
+        let rows =
+            statement.query_map([entry.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
         for row in rows {
             let (key, value): (String, String) = row?;
             tags.insert(key, value);
@@ -137,7 +163,11 @@ impl LocalStore {
         Ok(tags)
     }
 
-    fn fleet_in(&self, connection: &Connection, selector: &Selector) -> rusqlite::Result<Vec<Node>> {
+    fn fleet_in(
+        &self,
+        connection: &Connection,
+        selector: &Selector,
+    ) -> rusqlite::Result<Vec<Node>> {
         let mut fleet = Vec::new();
         for entry in self.inventory.values() {
             let node = node_of(entry, self.tags_in(connection, entry)?);
@@ -149,9 +179,16 @@ impl LocalStore {
     }
 
     /// Writes within a transaction, by EC2's rules for tags.
-    fn put_in(&self, transaction: &Transaction<'_>, node: &NodeId, put: &Put) -> Result<(), PortError> {
+    fn put_in(
+        &self,
+        transaction: &Transaction<'_>,
+        node: &NodeId,
+        put: &Put,
+    ) -> Result<(), PortError> {
         let error = |error| explain(&self.path, &error);
-        let mut tags = self.tags_in(transaction, self.entry(node)?).map_err(error)?;
+        let mut tags = self
+            .tags_in(transaction, self.entry(node)?)
+            .map_err(error)?;
         let mut statement = transaction
             .prepare_cached(
                 "INSERT INTO tag (node, key, value) VALUES (?1, ?2, ?3)
@@ -161,16 +198,22 @@ impl LocalStore {
         for (key, value) in put.iter() {
             let length = value.chars().count();
             if length > VALUE_MAX {
-                let message = format!("node {node}: the value of tag `{key}` has {length} characters, at most {VALUE_MAX} are allowed");
+                let message = format!(
+                    "node {node}: the value of tag `{key}` has {length} characters, at most {VALUE_MAX} are allowed"
+                );
                 return Err(PortError::new(ErrorKind::Other, message));
             }
-            statement.execute(params![node.as_str(), key.as_str(), value]).map_err(error)?;
+            statement
+                .execute(params![node.as_str(), key.as_str(), value])
+                .map_err(error)?;
             tags.insert(key.as_str().to_owned(), value.clone());
         }
         let count = tags.keys().filter(|key| !key.starts_with("aws:")).count();
         if count > TAGS_MAX {
-            let message = format!("node {node} would have {count} tags, at most {TAGS_MAX} are allowed");
-            return Err(PortError::new(ErrorKind::Other, message).with_help("remove tags that nobody needs"));
+            let message =
+                format!("node {node} would have {count} tags, at most {TAGS_MAX} are allowed");
+            return Err(PortError::new(ErrorKind::Other, message)
+                .with_help("remove tags that nobody needs"));
         }
         Ok(())
     }
@@ -196,7 +239,11 @@ impl Store for LocalStore {
         read().map_err(|error| explain(&self.path, &error))
     }
 
-    async fn read_key(&self, nodes: &[NodeId], key: &TagKey) -> Result<BTreeMap<NodeId, String>, PortError> {
+    async fn read_key(
+        &self,
+        nodes: &[NodeId],
+        key: &TagKey,
+    ) -> Result<BTreeMap<NodeId, String>, PortError> {
         let error = |error| explain(&self.path, &error);
         let mut connection = self.connection.borrow_mut();
         let snapshot = connection.transaction().map_err(error)?;
@@ -212,7 +259,8 @@ impl Store for LocalStore {
 
     async fn read_tags(&self, node: &NodeId) -> Result<Tags, PortError> {
         let entry = self.entry(node)?;
-        self.tags_in(&self.connection.borrow(), entry).map_err(|error| explain(&self.path, &error))
+        self.tags_in(&self.connection.borrow(), entry)
+            .map_err(|error| explain(&self.path, &error))
     }
 
     async fn write(
@@ -231,7 +279,8 @@ impl Store for LocalStore {
                 return Err(WriteError::Changed);
             }
         }
-        self.put_in(&transaction, node, put).map_err(WriteError::Refused)?;
+        self.put_in(&transaction, node, put)
+            .map_err(WriteError::Refused)?;
         commit(&self.path, transaction)
     }
 
@@ -252,7 +301,9 @@ impl Store for LocalStore {
             if gone == 0 && tags.get(key.as_str()) == Some(value) {
                 let message = format!("tag `{key}` of node {node} stands in the inventory itself");
                 let help = "take it out of `tags` in its [[provider.local.node]]";
-                return Err(WriteError::Refused(PortError::new(ErrorKind::Denied, message).with_help(help)));
+                return Err(WriteError::Refused(
+                    PortError::new(ErrorKind::Denied, message).with_help(help),
+                ));
             }
         }
         commit(&self.path, transaction)
@@ -312,7 +363,11 @@ fn selects(selector: &Selector, node: &Node) -> bool {
             "Name" => node.name.as_ref(),
             _ => node.tags.get(key),
         };
-        value.is_some_and(|value| wanted.iter().any(|pattern| pattern::matches(pattern, value)))
+        value.is_some_and(|value| {
+            wanted
+                .iter()
+                .any(|pattern| pattern::matches(pattern, value))
+        })
     };
     selector.groups.is_empty()
         && (selector.all || !selector.tags.is_empty())
