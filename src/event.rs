@@ -27,6 +27,13 @@ pub struct Event {
 /// What has happened.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {
+    /// The node was chosen. For people: what it is called, and how long the last run took there.
+    Chosen {
+        /// Its name.
+        name: Option<String>,
+        /// What `took-<task>` says.
+        took_before: Option<Duration>,
+    },
     /// The claim was written and settles until about `settled`.
     Settling {
         /// How long that takes.

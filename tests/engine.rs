@@ -119,7 +119,9 @@ fn once(world: &World, rules: &Rules) -> (Round, Vec<Event>) {
 fn words(events: &[Event]) -> Vec<&'static str> {
     events
         .iter()
+        .filter(|event| !matches!(event.kind, EventKind::Chosen { .. }))
         .map(|event| match event.kind {
+            EventKind::Chosen { .. } => "chosen",
             EventKind::Settling { .. } => "settling",
             EventKind::Claimed { .. } => "claimed",
             EventKind::ClaimLost { .. } => "claim-lost",

@@ -23,7 +23,11 @@ pub fn main() -> Exit {
         Err(error) => {
             // Help and version are answers on stdout; everything else is a complaint on stderr. clap knows which.
             let _ = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
         }
     };
     let look = look(&cli.global);
@@ -41,7 +45,10 @@ fn dispatch(cli: Cli, look: crate::cli::report::Look) -> Result<Exit, Failure> {
     diagnostics::start(&global, look);
     if let Some(directory) = &global.directory {
         environment::change_directory(directory).map_err(|error| {
-            Failure::usage(format!("cannot work in `{}`: {error}", directory.display()), "name a directory that is there with -C")
+            Failure::usage(
+                format!("cannot work in `{}`: {error}", directory.display()),
+                "name a directory that is there with -C",
+            )
         })?;
     }
     match &command {
@@ -71,7 +78,12 @@ fn dispatch(cli: Cli, look: crate::cli::report::Look) -> Result<Exit, Failure> {
             Command::Schema => generate::schema(),
         }
     })
-    .map_err(|error| Failure::usage(format!("cannot start: {error}"), "look whether this machine is out of memory or file handles"))?
+    .map_err(|error| {
+        Failure::usage(
+            format!("cannot start: {error}"),
+            "look whether this machine is out of memory or file handles",
+        )
+    })?
 }
 
 /// The command line as clap knows it, for what is generated from it.

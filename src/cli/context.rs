@@ -55,11 +55,29 @@ pub fn look(global: &Global) -> Look {
 impl Context {
     /// Reads the settings. The directory has been changed to `-C` already.
     pub fn new(global: Global, look: Look) -> Result<Self, Failure> {
-        let overrides = Overrides { provider: global.provider.clone(), region: global.region.clone(), profile: global.profile.clone() };
-        let files = Files { system: Path::new(SYSTEM_FILE), named: global.config.as_deref(), base: Path::new("") };
-        let loaded = settings::load(&files, environment::variables(), &overrides).map_err(Failure::Files)?;
-        let dirs = if global.jobs.is_empty() { jobs::DEFAULT_DIRS.iter().map(PathBuf::from).collect() } else { global.jobs.clone() };
-        Ok(Self { global, look, loaded, dirs })
+        let overrides = Overrides {
+            provider: global.provider.clone(),
+            region: global.region.clone(),
+            profile: global.profile.clone(),
+        };
+        let files = Files {
+            system: Path::new(SYSTEM_FILE),
+            named: global.config.as_deref(),
+            base: Path::new(""),
+        };
+        let loaded =
+            settings::load(&files, environment::variables(), &overrides).map_err(Failure::Files)?;
+        let dirs = if global.jobs.is_empty() {
+            jobs::DEFAULT_DIRS.iter().map(PathBuf::from).collect()
+        } else {
+            global.jobs.clone()
+        };
+        Ok(Self {
+            global,
+            look,
+            loaded,
+            dirs,
+        })
     }
 
     /// The settings.
@@ -74,12 +92,19 @@ impl Context {
 
     /// Who claims.
     pub fn owner(&self) -> String {
-        self.settings().owner.clone().unwrap_or_else(environment::default_owner)
+        self.settings()
+            .owner
+            .clone()
+            .unwrap_or_else(environment::default_owner)
     }
 
     fn file_context(&self) -> FileContext {
         let settings = self.settings();
-        FileContext { provider: settings.provider.kind, lease: settings.lease, prefix: settings.prefix.clone() }
+        FileContext {
+            provider: settings.provider.kind,
+            lease: settings.lease,
+            prefix: settings.prefix.clone(),
+        }
     }
 
     /// The job that the command line means, checked; its warnings are shown.
@@ -118,30 +143,50 @@ impl Context {
 
     /// Where jobs are looked for, in words.
     pub fn dirs(&self) -> String {
-        let dirs: Vec<String> = self.dirs.iter().map(|dir| format!("`{}`", dir.display())).collect();
+        let dirs: Vec<String> = self
+            .dirs
+            .iter()
+            .map(|dir| format!("`{}`", dir.display()))
+            .collect();
         dirs.join(" or ")
     }
 
     /// The rules of a job under these settings.
     pub fn rules(&self, job: Job) -> Result<Rules, Failure> {
         let settings = self.settings();
-        let keys = Keys::new(&settings.prefix, &job.task, job.last_tag.as_ref())
-            .map_err(|bad| Failure::usage(format!("the tags of `{}` cannot be named: {bad}", job.name), "shorten `[tags] prefix` or the task"))?;
-        Ok(Rules { job, keys, lease: settings.lease })
+        let keys =
+            Keys::new(&settings.prefix, &job.task, job.last_tag.as_ref()).map_err(|bad| {
+                Failure::usage(
+                    format!("the tags of `{}` cannot be named: {bad}", job.name),
+                    "shorten `[tags] prefix` or the task",
+                )
+            })?;
+        Ok(Rules {
+            job,
+            keys,
+            lease: settings.lease,
+        })
     }
 
     /// The keys that do not depend on a job.
     pub fn common_keys(&self) -> Result<Keys, Failure> {
-        let any = Name::new("any").map_err(|bad| Failure::usage(bad.to_string(), "this is a bug"))?;
-        Keys::new(&self.settings().prefix, &any, None)
-            .map_err(|bad| Failure::usage(format!("the tags cannot be named: {bad}"), "shorten `[tags] prefix`"))
+        let any =
+            Name::new("any").map_err(|bad| Failure::usage(bad.to_string(), "this is a bug"))?;
+        Keys::new(&self.settings().prefix, &any, None).map_err(|bad| {
+            Failure::usage(
+                format!("the tags cannot be named: {bad}"),
+                "shorten `[tags] prefix`",
+            )
+        })
     }
 }
 
 /// Writes what was asked for to stdout. A closed pipe is no error: whoever asked has seen enough.
 pub fn answer(text: &str) {
     let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let _ = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush());
 }
 
 /// Writes what is happening to stderr.

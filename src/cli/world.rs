@@ -8,15 +8,17 @@ use crate::cli::failure::Failure;
 use crate::io::clock::SystemClock;
 use crate::io::environment;
 use crate::io::local::shell::LocalShell;
-use crate::io::local::store::LocalStore;
+use crate::io::local::store::{LocalNode, LocalStore};
 use crate::io::runner::RunnerShell;
 use crate::model::id::{ClaimId, NodeId};
 use crate::model::job::Selector;
 use crate::model::node::{Evidence, Node};
 use crate::model::outcome::Delivery;
-use crate::model::settings::{LocalSettings, ProviderKind, Settings};
+use crate::model::settings::{InventoryNode, LocalSettings, ProviderKind, Settings};
 use crate::model::tag::{TagKey, Tags};
-use crate::port::{Consistency, Grant, Offset, Order, PortError, Ports, Put, Shell, Store, Ticket, WriteError};
+use crate::port::{
+    Consistency, Grant, Offset, Order, PortError, Ports, Put, Shell, Store, Ticket, WriteError,
+};
 
 #[cfg(feature = "aws")]
 mod aws;
@@ -71,18 +73,40 @@ pub async fn open(settings: &Settings, agents: bool) -> Result<World, Failure> {
 }
 
 fn local(settings: &LocalSettings) -> Result<World, Failure> {
-    let path = settings.store.clone().or_else(environment::default_store).ok_or_else(|| {
-        Failure::usage("there is no place for the local store", "set `[provider.local] store`, or $HOME")
-    })?;
-    let (store, created) = LocalStore::open(&path, &settings.nodes)?;
-    let shell = LocalShell::new(SystemClock, settings.via.clone(), &path);
+    let path = settings
+        .store
+        .clone()
+        .or_else(environment::default_store)
+        .ok_or_else(|| {
+            Failure::usage(
+                "there is no place for the local store",
+                "set `[provider.local] store`, or $HOME",
+            )
+        })?;
+    let nodes = settings.nodes.iter().map(entry).collect();
+    let opened = LocalStore::open(&path, nodes)?;
+    let shell = LocalShell::new(
+        SystemClock,
+        &path,
+        settings.via.as_deref().unwrap_or_default(),
+    );
     Ok(World {
-        store: AnyStore::Local(Box::new(store)),
+        store: AnyStore::Local(Box::new(opened.store)),
         node: AnyShell::Local(Box::new(shell)),
         runner: RunnerShell::new(SystemClock),
         clock: SystemClock,
-        created: created.then(|| std::path::absolute(&path).unwrap_or(path)),
+        created: opened.created,
     })
+}
+
+fn entry(node: &InventoryNode) -> LocalNode {
+    LocalNode {
+        id: NodeId(node.id.clone()),
+        name: node.name.clone(),
+        address: node.address.clone(),
+        zone: node.zone.clone(),
+        tags: node.tags.clone(),
+    }
 }
 
 impl World {
@@ -92,6 +116,23 @@ impl World {
             AnyStore::Local(_) => BTreeMap::new(),
             #[cfg(feature = "aws")]
             AnyStore::Aws(store) => store.clients().calls(),
+        }
+    }
+
+    /// The nodes that `wanted` may mean by id, name or address, whatever job they belong to.
+    pub async fn find(&self, wanted: &str) -> Result<Vec<Node>, PortError> {
+        match &self.store {
+            AnyStore::Local(store) => {
+                let _ = wanted;
+                store
+                    .read_fleet(&Selector {
+                        all: true,
+                        ..Selector::default()
+                    })
+                    .await
+            }
+            #[cfg(feature = "aws")]
+            AnyStore::Aws(store) => store.find(wanted).await,
         }
     }
 
@@ -155,7 +196,11 @@ impl Store for AnyStore {
         either!(self, AnyStore, store => store.read_fleet(selector).await)
     }
 
-    async fn read_key(&self, nodes: &[NodeId], key: &TagKey) -> Result<BTreeMap<NodeId, String>, PortError> {
+    async fn read_key(
+        &self,
+        nodes: &[NodeId],
+        key: &TagKey,
+    ) -> Result<BTreeMap<NodeId, String>, PortError> {
         either!(self, AnyStore, store => store.read_key(nodes, key).await)
     }
 
@@ -163,7 +208,12 @@ impl Store for AnyStore {
         either!(self, AnyStore, store => store.read_tags(node).await)
     }
 
-    async fn write(&self, node: &NodeId, put: &Put, only_if: Option<(&TagKey, Option<&str>)>) -> Result<(), WriteError> {
+    async fn write(
+        &self,
+        node: &NodeId,
+        put: &Put,
+        only_if: Option<(&TagKey, Option<&str>)>,
+    ) -> Result<(), WriteError> {
         either!(self, AnyStore, store => store.write(node, put, only_if).await)
     }
 
@@ -207,18 +257,34 @@ pub async fn find_node(world: &World, selector: &Selector, wanted: &str) -> Resu
 
 /// The node that `wanted` means among `nodes`.
 pub fn pick(nodes: Vec<Node>, wanted: &str) -> Result<Node, Failure> {
-    let known: Vec<String> = nodes.iter().map(|node| node.id.to_string()).take(10).collect();
-    let (by_id, others): (Vec<Node>, Vec<Node>) = nodes.into_iter().partition(|node| node.id.as_str() == wanted);
+    let known: Vec<String> = nodes
+        .iter()
+        .map(|node| node.id.to_string())
+        .take(10)
+        .collect();
+    let (by_id, others): (Vec<Node>, Vec<Node>) = nodes
+        .into_iter()
+        .partition(|node| node.id.as_str() == wanted);
     if let Some(node) = by_id.into_iter().next() {
         return Ok(node);
     }
-    let means = |node: &Node| node.name.as_deref() == Some(wanted) || node.address.as_deref() == Some(wanted);
+    let means = |node: &Node| {
+        node.name.as_deref() == Some(wanted) || node.address.as_deref() == Some(wanted)
+    };
     let mut meant: Vec<Node> = others.into_iter().filter(means).collect();
     match (meant.len(), meant.pop()) {
         (1, Some(node)) => Ok(node),
-        (0, _) if known.is_empty() => Err(Failure::usage(format!("there is no node `{wanted}`"), "the fleet is empty")),
-        (0, _) => Err(Failure::usage(format!("there is no node `{wanted}`"), format!("there are {}", known.join(", ")))),
-        (count, _) => Err(Failure::usage(format!("{count} nodes are called `{wanted}`"), "say which one by its id")),
+        (0, _) if known.is_empty() => Err(Failure::usage(
+            format!("there is no node `{wanted}`"),
+            "the fleet is empty",
+        )),
+        (0, _) => Err(Failure::usage(
+            format!("there is no node `{wanted}`"),
+            format!("there are {}", known.join(", ")),
+        )),
+        (count, _) => Err(Failure::usage(
+            format!("{count} nodes are called `{wanted}`"),
+            "say which one by its id",
+        )),
     }
 }
-

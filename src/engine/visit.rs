@@ -21,6 +21,7 @@ use crate::model::lock::Lock;
 use crate::model::node::Node;
 use crate::model::outcome::Outcome;
 use crate::model::run::{Do, Result as RunResult, Run};
+use crate::model::span::parse_span;
 use crate::model::suspect::Abandoned;
 use crate::model::tag::Tags;
 use crate::model::time::{Moment, elapsed};
@@ -133,6 +134,7 @@ pub async fn visit<P: Ports>(
         trouble: 0,
         error: None,
     };
+    visit.tell_chosen();
     let mut flight: Option<Flight<'_>> = None;
     let mut underway: Option<Underway<'_>> = None;
     let mut next = if begin.granted {
@@ -237,6 +239,12 @@ impl<'a, P: Ports> Visit<'a, P> {
     fn tell(&self, kind: EventKind) {
         self.engine
             .tell(Some(self.lease.lock().run), Some(&self.node.id), kind);
+    }
+
+    fn tell_chosen(&self) {
+        let took = self.node.tags.get(self.engine.rules.keys.took.as_str());
+        let took_before = took.and_then(|took| parse_span(took).ok());
+        self.tell(EventKind::Chosen { name: self.node.name.clone(), took_before });
     }
 
     /// What was waited for has been granted.

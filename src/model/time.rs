@@ -75,7 +75,10 @@ pub fn elapsed(earlier: Timestamp, at: Timestamp) -> Duration {
 /// The beginning of the second in which `at` lies.
 pub fn floor_second(at: Timestamp) -> Timestamp {
     let second = at.as_nanosecond().div_euclid(1_000_000_000);
-    i64::try_from(second).ok().and_then(|second| Timestamp::from_second(second).ok()).unwrap_or(at)
+    i64::try_from(second)
+        .ok()
+        .and_then(|second| Timestamp::from_second(second).ok())
+        .unwrap_or(at)
 }
 
 /// `at` itself when it is a whole second, else the next one.

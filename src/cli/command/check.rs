@@ -21,13 +21,21 @@ pub(super) async fn check(context: &Context, args: &args::Check) -> Result<Exit,
         exit = exit.worse(failure.exit());
     }
     if good.is_empty() && wrong.is_empty() {
-        return Err(Failure::usage(format!("there is no job in {}", context.dirs()), "a job is a file `<name>.toml` there; --jobs looks elsewhere"));
+        return Err(Failure::usage(
+            format!("there is no job in {}", context.dirs()),
+            "a job is a file `<name>.toml` there; --jobs looks elsewhere",
+        ));
     }
     for loaded in good {
         let said = render(&loaded.warnings, context.look.colour, context.look.width);
         complain(&said);
         let job = &loaded.job;
-        answer(&format!("{}: ok, every {}, {} steps\n", loaded.path.display(), short_span(job.every), job.steps.len() + job.cleanup.len()));
+        answer(&format!(
+            "{}: ok, every {}, {} steps\n",
+            loaded.path.display(),
+            short_span(job.every),
+            job.steps.len() + job.cleanup.len()
+        ));
         for refusal in refusals(job) {
             complain(&format!("warning: {}: {refusal}\n", loaded.path.display()));
         }
@@ -43,11 +51,16 @@ async fn live(context: &Context, rules: &Rules) -> Exit {
     let job = &rules.job.name;
     match look(context, rules).await {
         Ok(lines) => {
-            lines.iter().for_each(|line| answer(&format!("{job}: {line}\n")));
+            lines
+                .iter()
+                .for_each(|line| answer(&format!("{job}: {line}\n")));
             Exit::Done
         }
         Err(failure) => {
-            complain(&format!("{job}: {}", failure.show(context.look.colour, context.look.width)));
+            complain(&format!(
+                "{job}: {}",
+                failure.show(context.look.colour, context.look.width)
+            ));
             failure.exit()
         }
     }
@@ -56,23 +69,45 @@ async fn live(context: &Context, rules: &Rules) -> Exit {
 async fn look(context: &Context, rules: &Rules) -> Result<Vec<String>, Failure> {
     let world = world::open(context.settings(), rules.on_node()).await?;
     let nodes = world.store().read_fleet(&rules.job.fleet).await?;
-    let out = nodes.iter().filter(|node| matches!(node.service, Service::Out { .. })).count();
-    let offline: Vec<&str> = nodes.iter().filter(|node| node.agent == Agent::Offline).map(|node| node.id.as_str()).collect();
-    let mut lines = vec![format!("the fleet has {} nodes, {out} of them out of service", nodes.len())];
+    let out = nodes
+        .iter()
+        .filter(|node| matches!(node.service, Service::Out { .. }))
+        .count();
+    let offline: Vec<&str> = nodes
+        .iter()
+        .filter(|node| node.agent == Agent::Offline)
+        .map(|node| node.id.as_str())
+        .collect();
+    let mut lines = vec![format!(
+        "the fleet has {} nodes, {out} of them out of service",
+        nodes.len()
+    )];
     if !offline.is_empty() {
-        lines.push(format!("the SSM agent of {} does not answer", offline.join(", ")));
+        lines.push(format!(
+            "the SSM agent of {} does not answer",
+            offline.join(", ")
+        ));
     }
     match nodes.first() {
         Some(node) => {
             permissions(&world, rules, &node.id).await?;
-            lines.push(format!("its tags may be written and deleted (asked for {})", node.id));
+            lines.push(format!(
+                "its tags may be written and deleted (asked for {})",
+                node.id
+            ));
         }
-        None => lines.push("no node is picked by its selector: nothing would ever be served".to_owned()),
+        None => {
+            lines.push("no node is picked by its selector: nothing would ever be served".to_owned())
+        }
     }
     Ok(lines)
 }
 
-async fn permissions(world: &World, rules: &Rules, node: &crate::model::id::NodeId) -> Result<(), Failure> {
+async fn permissions(
+    world: &World,
+    rules: &Rules,
+    node: &crate::model::id::NodeId,
+) -> Result<(), Failure> {
     let keys = &rules.keys;
     let value = || "check".to_owned();
     let put = Put::one(keys.lock.clone(), value()).and(keys.fail.clone(), value());

@@ -14,10 +14,18 @@ pub(super) fn config(context: &Context) -> Exit {
             .iter()
             .map(|each| serde_json::json!({ "key": each.key, "value": each.value, "from": each.origin.to_string() }))
             .collect();
-        answer(&format!("{}\n", serde_json::json!({ "v": 1, "settings": all })));
+        answer(&format!(
+            "{}\n",
+            serde_json::json!({ "v": 1, "settings": all })
+        ));
         return Exit::Done;
     }
-    let width = effective.iter().map(|each| each.key.len() + each.value.len() + 3).max().unwrap_or(0).min(60);
+    let width = effective
+        .iter()
+        .map(|each| each.key.len() + each.value.len() + 3)
+        .max()
+        .unwrap_or(0)
+        .min(60);
     let lines: String = effective
         .iter()
         .map(|each| {
@@ -26,7 +34,10 @@ pub(super) fn config(context: &Context) -> Exit {
         })
         .collect();
     let settle = crate::model::span::format_span(context.settings().lease.settle());
-    answer(&format!("{lines}\n# settle time, derived: {settle}\n# digest of the lease settings (`set=` in locks): {}\n", context.settings().lease.set()));
+    answer(&format!(
+        "{lines}\n# settle time, derived: {settle}\n# digest of the lease settings (`set=` in locks): {}\n",
+        context.settings().lease.set()
+    ));
     Exit::Done
 }
 
@@ -43,15 +54,24 @@ pub(super) fn man() -> Result<Exit, Failure> {
     let mut out = Vec::new();
     clap_mangen::Man::new(command_line())
         .render(&mut out)
-        .map_err(|error| Failure::usage(format!("the manual page cannot be made: {error}"), "this is a bug"))?;
+        .map_err(|error| {
+            Failure::usage(
+                format!("the manual page cannot be made: {error}"),
+                "this is a bug",
+            )
+        })?;
     answer(&String::from_utf8_lossy(&out));
     Ok(Exit::Done)
 }
 
 /// `schema`: the JSON Schema of the job file.
 pub(super) fn schema() -> Result<Exit, Failure> {
-    let text = serde_json::to_string_pretty(&file::schema())
-        .map_err(|error| Failure::usage(format!("the schema cannot be made: {error}"), "this is a bug"))?;
+    let text = serde_json::to_string_pretty(&file::schema()).map_err(|error| {
+        Failure::usage(
+            format!("the schema cannot be made: {error}"),
+            "this is a bug",
+        )
+    })?;
     answer(&format!("{text}\n"));
     Ok(Exit::Done)
 }

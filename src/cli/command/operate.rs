@@ -8,10 +8,8 @@ use crate::cli::failure::Failure;
 use crate::cli::report::text::harmless_line;
 use crate::cli::world::{self, World, find_node, pick};
 use crate::engine::operate::{self, Which};
-use crate::model::job::Selector;
 use crate::model::node::Node;
 use crate::model::record::{Hold, Scope};
-use crate::model::settings::ProviderKind;
 use crate::model::time::{format_stamp, later, parse_stamp};
 use crate::port::{Ports, Store};
 
@@ -20,8 +18,17 @@ pub(super) async fn hold(context: &Context, args: &args::Hold) -> Result<Exit, F
     let (world, nodes, scope) = targets(context, &args.nodes, args.fleet.as_deref()).await?;
     let keys = context.common_keys()?;
     let now = crate::engine::now(&world).wall;
-    let hold = Hold { scope, by: context.owner(), at: Some(now), until: args.for_.map(|span| later(now, span)), reason: args.reason.clone() };
-    let until = hold.until.map_or_else(|| "until it is lifted with `unhold`".to_owned(), |until| format!("until {}", format_stamp(until)));
+    let hold = Hold {
+        scope,
+        by: context.owner(),
+        at: Some(now),
+        until: args.for_.map(|span| later(now, span)),
+        reason: args.reason.clone(),
+    };
+    let until = hold.until.map_or_else(
+        || "until it is lifted with `unhold`".to_owned(),
+        |until| format!("until {}", format_stamp(until)),
+    );
     for node in &nodes {
         operate::hold(&world, &node.id, &keys.hold, &hold).await?;
         answer(&format!("{} is on hold {until}\n", shown(node)));
@@ -38,7 +45,11 @@ pub(super) async fn unhold(context: &Context, args: &args::Unhold) -> Result<Exi
     let keys = context.common_keys()?;
     for node in &nodes {
         match operate::unhold(&world, &node.id, &keys.hold).await? {
-            Some(value) => answer(&format!("{} is no longer on hold (it said: {})\n", shown(node), harmless_line(&value))),
+            Some(value) => answer(&format!(
+                "{} is no longer on hold (it said: {})\n",
+                shown(node),
+                harmless_line(&value)
+            )),
             None => answer(&format!("{} was not on hold\n", shown(node))),
         }
     }
@@ -48,17 +59,24 @@ pub(super) async fn unhold(context: &Context, args: &args::Unhold) -> Result<Exi
 /// Breaks a node's lease.
 pub(super) async fn release(context: &Context, args: &args::Release) -> Result<Exit, Failure> {
     let world = open(context).await?;
-    let node = any_node(context, &world, &args.node).await?;
+    let node = any_node(&world, &args.node).await?;
     let which = match (&args.run, &args.value) {
         (Some(run), _) => Which::Run(run.parse().map_err(|_| {
-            Failure::usage(format!("`{run}` is no run id"), "`status` shows the run of every lock: 26 letters and digits")
+            Failure::usage(
+                format!("`{run}` is no run id"),
+                "`status` shows the run of every lock: 26 letters and digits",
+            )
         })?),
         (None, Some(value)) => Which::Value(value.clone()),
         (None, None) => Which::Any,
     };
     let keys = context.common_keys()?;
     let released = operate::release(&world, &node, &keys.lock, &which).await?;
-    answer(&format!("{} is released; its lock said: {}\n", shown(&node), harmless_line(&released.value)));
+    answer(&format!(
+        "{} is released; its lock said: {}\n",
+        shown(&node),
+        harmless_line(&released.value)
+    ));
     for sentence in &released.running {
         complain(&format!("warning: {}\n", harmless_line(sentence)));
     }
@@ -68,16 +86,31 @@ pub(super) async fn release(context: &Context, args: &args::Release) -> Result<E
 /// Records work that was done elsewhere.
 pub(super) async fn mark(context: &Context, args: &args::Mark) -> Result<Exit, Failure> {
     let at = parse_stamp(&args.at).ok_or_else(|| {
-        Failure::usage(format!("`{}` is no time", args.at), "write one like 2026-11-23T00:10:00Z, 2026-11-23, or epoch seconds")
+        Failure::usage(
+            format!("`{}` is no time", args.at),
+            "write one like 2026-11-23T00:10:00Z, 2026-11-23, or epoch seconds",
+        )
     })?;
     if args.reason.trim().is_empty() {
-        return Err(Failure::usage("`--reason` is empty", "say why the work is recorded by hand"));
+        return Err(Failure::usage(
+            "`--reason` is empty",
+            "say why the work is recorded by hand",
+        ));
     }
     let (rules, world) = prepare(context, &args.job).await?;
     let node = find_node(&world, &rules.job.fleet, &args.node).await?;
     let before = operate::mark(&world, &node.id, (&rules.keys.lock, &rules.keys.last), at).await?;
-    let before = before.map_or_else(|| "it was never served before".to_owned(), |text| format!("it said {}", harmless_line(&text)));
-    answer(&format!("{} of {} now says {} ({before}); reason: {}\n", rules.keys.last, shown(&node), format_stamp(at), harmless_line(&args.reason)));
+    let before = before.map_or_else(
+        || "it was never served before".to_owned(),
+        |text| format!("it said {}", harmless_line(&text)),
+    );
+    answer(&format!(
+        "{} of {} now says {} ({before}); reason: {}\n",
+        rules.keys.last,
+        shown(&node),
+        format_stamp(at),
+        harmless_line(&args.reason)
+    ));
     tracing::info!(node = %node.id, at = %at, reason = %args.reason, "marked");
     Ok(Exit::Done)
 }
@@ -89,19 +122,26 @@ async fn open(context: &Context) -> Result<World, Failure> {
 }
 
 /// The nodes that a hold means: those that are named, or every node of a fleet.
-async fn targets(context: &Context, names: &[String], fleet: Option<&str>) -> Result<(World, Vec<Node>, Scope), Failure> {
+async fn targets(
+    context: &Context,
+    names: &[String],
+    fleet: Option<&str>,
+) -> Result<(World, Vec<Node>, Scope), Failure> {
     let Some(job) = fleet else {
         let world = open(context).await?;
         let mut nodes = Vec::new();
         for name in names {
-            nodes.push(any_node(context, &world, name).await?);
+            nodes.push(any_node(&world, name).await?);
         }
         return Ok((world, nodes, Scope::Node));
     };
     let (rules, world) = prepare(context, job).await?;
     let nodes = world.store().read_fleet(&rules.job.fleet).await?;
     if nodes.is_empty() {
-        return Err(Failure::usage(format!("the fleet of `{job}` is empty: there is no node that could bear the hold"), "look with `plan` what its selector picks"));
+        return Err(Failure::usage(
+            format!("the fleet of `{job}` is empty: there is no node that could bear the hold"),
+            "look with `plan` what its selector picks",
+        ));
     }
     Ok((world, nodes, Scope::Fleet))
 }
@@ -109,11 +149,8 @@ async fn targets(context: &Context, names: &[String], fleet: Option<&str>) -> Re
 /// A node of the provider, whatever job it belongs to.
 ///
 /// AWS is not listed as a whole: a node is asked for by its id, its Name tag or its address.
-async fn any_node(context: &Context, world: &World, wanted: &str) -> Result<Node, Failure> {
-    if context.settings().provider.kind == ProviderKind::Local {
-        return find_node(world, &Selector { all: true, ..Selector::default() }, wanted).await;
-    }
-    pick(world.store.find(wanted).await?, wanted)
+async fn any_node(world: &World, wanted: &str) -> Result<Node, Failure> {
+    pick(world.find(wanted).await?, wanted)
 }
 
 fn shown(node: &Node) -> String {

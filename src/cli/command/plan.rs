@@ -34,13 +34,25 @@ pub(super) fn tell_created(context: &Context, world: &World) {
 }
 
 /// Reads, decides, and shows.
-pub(super) async fn show(context: &Context, rules: &Rules, world: &World, node: Option<&str>) -> Result<(), Failure> {
+pub(super) async fn show(
+    context: &Context,
+    rules: &Rules,
+    world: &World,
+    node: Option<&str>,
+) -> Result<(), Failure> {
     let only = match node {
         Some(wanted) => Some(find_node(world, &rules.job.fleet, wanted).await?.id),
         None => None,
     };
     let view = observe(world, rules).await?;
-    let rows = decide(rules, &view, &Wish { only, ..Wish::default() });
+    let rows = decide(
+        rules,
+        &view,
+        &Wish {
+            only,
+            ..Wish::default()
+        },
+    );
     if context.json() {
         let plan = serde_json::to_string(&json::plan(rules, &view, &rows)).unwrap_or_default();
         answer(&format!("{plan}\n"));

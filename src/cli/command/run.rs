@@ -1,6 +1,6 @@
 //! `run`: serve the next node that is due.
 
-use std::collections::BTreeMap;
+use std::cell::Cell;
 
 use crate::cli::args;
 use crate::cli::command::plan::{prepare, show};
@@ -16,11 +16,8 @@ use crate::engine::round::{Orders, Round, round};
 use crate::engine::stop::bell;
 use crate::event::Event;
 use crate::io::signals::{self, Signal};
-use crate::model::id::NodeId;
 use crate::model::job::support::refusals;
-use crate::model::span::parse_span;
 use crate::model::view::Rules;
-use crate::port::{Ports, Store};
 
 /// Runs one invocation.
 pub(super) async fn run(context: &Context, args: args::Run) -> Result<Exit, Failure> {
@@ -30,13 +27,27 @@ pub(super) async fn run(context: &Context, args: args::Run) -> Result<Exit, Fail
         return Ok(Exit::Done);
     }
     if let Some(refusal) = refusals(&rules.job).into_iter().next() {
-        return Err(Failure::usage(format!("`{}` cannot be run by this version: {refusal}", rules.job.name), "`plan` and `check` work with it"));
+        return Err(Failure::usage(
+            format!(
+                "`{}` cannot be run by this version: {refusal}",
+                rules.job.name
+            ),
+            "`plan` and `check` work with it",
+        ));
     }
     let only = match args.node.as_deref() {
         Some(wanted) => Some(find_node(&world, &rules.job.fleet, wanted).await?.id),
         None => None,
     };
-    let orders = Orders { max: if only.is_some() { Some(args.max.0.unwrap_or(1)) } else { args.max.0 }, only, parallel: args.parallel };
+    let orders = Orders {
+        max: if only.is_some() {
+            Some(args.max.0.unwrap_or(1))
+        } else {
+            args.max.0
+        },
+        only,
+        parallel: args.parallel,
+    };
     let (round, signal) = serve(context, &rules, &world, &orders).await?;
     if !context.json() && !context.look.quiet {
         answer(&format!("{}\n", closing::sentence(&rules, &round)));
@@ -50,40 +61,41 @@ pub(super) async fn run(context: &Context, args: args::Run) -> Result<Exit, Fail
     Ok(exit(&round, signal, args.detailed_exitcode))
 }
 
-async fn serve(context: &Context, rules: &Rules, world: &World, orders: &Orders) -> Result<(Round, Option<Signal>), Failure> {
+async fn serve(
+    context: &Context,
+    rules: &Rules,
+    world: &World,
+    orders: &Orders,
+) -> Result<(Round, Option<Signal>), Failure> {
     let owner = context.owner();
     let (bell, stop) = bell();
-    let mut signals = signals::listen().map_err(|error| Failure::usage(format!("signals cannot be listened to: {error}"), "this is a bug"))?;
-    let first = std::cell::Cell::new(None);
-    let listen = async {
-        loop {
-            let signal = signals.next().await;
-            first.set(first.get().or(Some(signal)));
-            bell.ring();
-        }
-    };
-    let report = Report::new(context, rules, world).await?;
+    let first = Cell::new(None);
+    let report = Report::new(context, rules);
     let tell = |event: Event| report.event(&event);
     let engine = Engine { ports: world, rules, owner: &owner, report: &tell };
-    let round = tokio::select! {
-        round = round(&engine, orders, stop) => round,
-        () = listen => unreachable_round(),
-    };
+    let served = signals::while_listening(round(&engine, orders, stop), |signal| {
+        first.set(first.get().or(Some(signal)));
+        bell.ring();
+    });
+    let round = served.await.map_err(|error| Failure::usage(format!("signals cannot be listened to: {error}"), "this is a bug"))?;
     report.finish();
     Ok((round, first.get()))
-}
-
-/// The listener never ends; this gives its branch a type.
-fn unreachable_round() -> Round {
-    Round { counts: crate::event::Counts::default(), error: None, cut_short: true, last_look: None, served: Vec::new() }
 }
 
 fn exit(round: &Round, signal: Option<Signal>, detailed: bool) -> Exit {
     let counts = &round.counts;
     let mut exit = Exit::Done;
     if detailed && counts.claimed == 0 {
-        let owed = round.last_look.iter().flat_map(|(_, rows)| rows).any(|row| row.owed);
-        exit = if owed || counts.claims_lost > 0 { Exit::Blocked } else { Exit::NothingDue };
+        let owed = round
+            .last_look
+            .iter()
+            .flat_map(|(_, rows)| rows)
+            .any(|row| row.owed);
+        exit = if owed || counts.claims_lost > 0 {
+            Exit::Blocked
+        } else {
+            Exit::NothingDue
+        };
     }
     if detailed && counts.parked > 0 {
         exit = exit.worse(Exit::Parked);
@@ -108,8 +120,15 @@ fn exit(round: &Round, signal: Option<Signal>, detailed: bool) -> Exit {
 fn tell_calls(world: &World) {
     let calls = world.calls();
     if !calls.is_empty() {
-        let each: Vec<String> = calls.iter().map(|(action, count)| format!("{action} {count}")).collect();
-        complain(&format!("API calls: {} ({})\n", calls.values().sum::<u64>(), each.join(", ")));
+        let each: Vec<String> = calls
+            .iter()
+            .map(|(action, count)| format!("{action} {count}"))
+            .collect();
+        complain(&format!(
+            "API calls: {} ({})\n",
+            calls.values().sum::<u64>(),
+            each.join(", ")
+        ));
     }
 }
 
@@ -120,18 +139,11 @@ enum Report {
 }
 
 impl Report {
-    async fn new(context: &Context, rules: &Rules, world: &World) -> Result<Self, Failure> {
+    fn new(context: &Context, rules: &Rules) -> Self {
         if context.json() {
-            return Ok(Self::Json(Lines::new(rules.job.name.to_string())));
+            return Self::Json(Lines::new(rules.job.name.to_string()));
         }
-        // What people are shown beside the ids; the decision reads the fleet again.
-        let nodes = if context.look.terminal { world.store().read_fleet(&rules.job.fleet).await? } else { Vec::new() };
-        let names: BTreeMap<NodeId, String> = nodes.iter().filter_map(|node| Some((node.id.clone(), node.name.clone()?))).collect();
-        let took = nodes.iter().filter_map(|node| {
-            let took = node.tags.get(rules.keys.took.as_str())?;
-            Some((node.id.clone(), parse_span(took).ok()?))
-        });
-        Ok(Self::Human(Box::new(Human::new(context.look, names, took.collect()))))
+        Self::Human(Box::new(Human::new(context.look)))
     }
 
     fn event(&self, event: &Event) {

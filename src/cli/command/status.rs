@@ -24,14 +24,20 @@ use crate::model::view::{Rules, View};
 pub(super) async fn status(context: &Context, args: &args::Status) -> Result<Exit, Failure> {
     let (good, wrong) = context.jobs(&args.jobs);
     if good.is_empty() && wrong.is_empty() {
-        return Err(Failure::usage(format!("there is no job in {}", context.dirs()), "a job is a file `<name>.toml` there; --jobs looks elsewhere"));
+        return Err(Failure::usage(
+            format!("there is no job in {}", context.dirs()),
+            "a job is a file `<name>.toml` there; --jobs looks elsewhere",
+        ));
     }
     let mut exit = Exit::Done;
     for failure in &wrong {
         complain(&failure.show(context.look.colour, context.look.width));
         exit = exit.worse(failure.exit());
     }
-    let known: BTreeSet<String> = good.iter().map(|loaded| loaded.job.name.to_string()).collect();
+    let known: BTreeSet<String> = good
+        .iter()
+        .map(|loaded| loaded.job.name.to_string())
+        .collect();
     let (mut shown, mut orphans, mut found) = (Vec::new(), Vec::new(), false);
     for loaded in good {
         let rules = context.rules(loaded.job)?;
@@ -40,13 +46,19 @@ pub(super) async fn status(context: &Context, args: &args::Status) -> Result<Exi
             Ok(view) => view,
             Err(error) => {
                 let failure = Failure::Outside(error);
-                complain(&format!("{}: {}", rules.job.name, failure.show(context.look.colour, context.look.width)));
+                complain(&format!(
+                    "{}: {}",
+                    rules.job.name,
+                    failure.show(context.look.colour, context.look.width)
+                ));
                 exit = exit.worse(failure.exit());
                 continue;
             }
         };
         let rows = decide(&rules, &view, &Wish::default());
-        found |= rows.iter().any(|row| stands_out(&rules, &view, row, &args.fail_on));
+        found |= rows
+            .iter()
+            .any(|row| stands_out(&rules, &view, row, &args.fail_on));
         // Without a list of all jobs nobody can say that a job has no file.
         if args.jobs.is_empty() {
             orphans.extend(orphaned(&rules, &view, &known));
@@ -58,14 +70,27 @@ pub(super) async fn status(context: &Context, args: &args::Status) -> Result<Exi
     if context.json() {
         answer(&format!("{}\n", json::status(&shown, &orphans)));
     } else {
-        let tables: Vec<String> = shown.iter().map(|job| table::status(job, context.look)).collect();
+        let tables: Vec<String> = shown
+            .iter()
+            .map(|job| table::status(job, context.look))
+            .collect();
         answer(&tables.join("\n"));
         for orphan in &orphans {
-            let until = orphan.until.map(|until| format!(", until {}", format_stamp(until))).unwrap_or_default();
-            answer(&format!("{} is locked for {}, which has no file here{until}\n", orphan.node, orphan.job));
+            let until = orphan
+                .until
+                .map(|until| format!(", until {}", format_stamp(until)))
+                .unwrap_or_default();
+            answer(&format!(
+                "{} is locked for {}, which has no file here{until}\n",
+                orphan.node, orphan.job
+            ));
         }
     }
-    Ok(if found { exit.worse(Exit::FailOn) } else { exit })
+    Ok(if found {
+        exit.worse(Exit::FailOn)
+    } else {
+        exit
+    })
 }
 
 fn stands_out(rules: &Rules, view: &View, row: &Row, what: &[FailOn]) -> bool {
@@ -81,9 +106,11 @@ fn stands_out(rules: &Rules, view: &View, row: &Row, what: &[FailOn]) -> bool {
 
 fn orphaned(rules: &Rules, view: &View, known: &BTreeSet<String>) -> Vec<Orphan> {
     let orphan = |node: &Node| match rules.lock(node) {
-        Seen::Lock(lock) if !known.contains(lock.job.as_str()) => {
-            Some(Orphan { node: node.id.to_string(), job: lock.job.to_string(), until: Some(lock.until) })
-        }
+        Seen::Lock(lock) if !known.contains(lock.job.as_str()) => Some(Orphan {
+            node: node.id.to_string(),
+            job: lock.job.to_string(),
+            until: Some(lock.until),
+        }),
         _ => None,
     };
     view.nodes.iter().filter_map(orphan).collect()
@@ -91,17 +118,42 @@ fn orphaned(rules: &Rules, view: &View, known: &BTreeSet<String>) -> Vec<Orphan>
 
 fn describe(rules: &Rules, view: &View, rows: &[Row]) -> StatusJob {
     let within = |at: Timestamp| elapsed(at, view.now) < rules.job.every;
-    let served = rows.iter().filter(|row| row.last.at().is_some_and(within)).count();
+    let served = rows
+        .iter()
+        .filter(|row| row.last.at().is_some_and(within))
+        .count();
     let held = rules.fleet_hold(view).map(|hold| sentence(&hold));
-    let nodes = rows.iter().filter_map(|row| view.node(&row.node).map(|node| of_node(rules, view, row, node))).collect();
-    StatusJob { job: rules.job.name.to_string(), task: rules.job.task.to_string(), now: view.now, every: rules.job.every, nodes, served, held }
+    let nodes = rows
+        .iter()
+        .filter_map(|row| {
+            view.node(&row.node)
+                .map(|node| of_node(rules, view, row, node))
+        })
+        .collect();
+    StatusJob {
+        job: rules.job.name.to_string(),
+        task: rules.job.task.to_string(),
+        now: view.now,
+        every: rules.job.every,
+        nodes,
+        served,
+        held,
+    }
 }
 
 fn of_node(rules: &Rules, view: &View, row: &Row, node: &Node) -> StatusNode {
     let lock = match rules.lock(node) {
         Seen::Free => None,
         Seen::Unreadable(text) => Some(format!("unreadable: {text}")),
-        Seen::Lock(lock) => Some(format!("{} {} by {} until {} (run {}, step {})", lock.job, lock.state, lock.owner, format_stamp(lock.until), lock.run, lock.step)),
+        Seen::Lock(lock) => Some(format!(
+            "{} {} by {} until {} (run {}, step {})",
+            lock.job,
+            lock.state,
+            lock.owner,
+            format_stamp(lock.until),
+            lock.run,
+            lock.step
+        )),
     };
     StatusNode {
         node: node.id.to_string(),
@@ -115,13 +167,23 @@ fn of_node(rules: &Rules, view: &View, row: &Row, node: &Node) -> StatusNode {
         due: row.due,
         overdue: row.overdue,
         lock,
-        failures: node.tags.get(rules.keys.fail.as_str()).and_then(|text| Fail::parse(text)),
+        failures: node
+            .tags
+            .get(rules.keys.fail.as_str())
+            .and_then(|text| Fail::parse(text)),
         hold: rules.hold(node, view.now).map(|hold| sentence(&hold)),
     }
 }
 
 fn sentence(hold: &Hold) -> String {
-    let until = hold.until.map_or_else(|| "until lifted".to_owned(), |until| format!("until {}", format_stamp(until)));
-    let why = if hold.reason.is_empty() { String::new() } else { format!(": {}", hold.reason) };
+    let until = hold.until.map_or_else(
+        || "until lifted".to_owned(),
+        |until| format!("until {}", format_stamp(until)),
+    );
+    let why = if hold.reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", hold.reason)
+    };
     format!("by {} {until}{why}", hold.by)
 }

@@ -23,8 +23,15 @@ pub(super) async fn open(settings: &AwsSettings, agents: bool) -> Result<World, 
         ..crate::io::aws::AwsSettings::default()
     };
     let clients = Clients::connect(&wanted, Arc::new(|| SystemClock.wall())).await?;
-    let compose = |order: &crate::port::Order| wrapper::compose(order, STATE_DIR).map_err(|error| error.to_string());
-    let shell = SsmShell::new(clients.clone(), SystemClock, settings.document.clone(), compose);
+    let compose = |order: &crate::port::Order| {
+        wrapper::compose(order, STATE_DIR).map_err(|error| error.to_string())
+    };
+    let shell = SsmShell::new(
+        clients.clone(),
+        SystemClock,
+        settings.document.clone(),
+        compose,
+    );
     Ok(World {
         store: AnyStore::Aws(Box::new(AwsStore::new(clients).with_agents(agents))),
         node: AnyShell::Aws(Box::new(shell)),

@@ -8,7 +8,7 @@ mod filter;
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::error::ProvideErrorMetadata;
-use aws_sdk_ec2::types::{Instance, Tag, TagDescription};
+use aws_sdk_ec2::types::{Filter, Instance, Tag, TagDescription};
 
 use crate::io::aws::client::{Clients, ec2_once};
 pub(super) use crate::io::aws::ec2::filter::matches;
@@ -32,43 +32,59 @@ pub(super) async fn instances(
     ids: Option<&[NodeId]>,
     tags: &BTreeMap<String, Vec<String>>,
 ) -> Result<Vec<Instance>, PortError> {
-    let mut found = Vec::new();
     let chunks: Vec<Option<&[NodeId]>> = match ids {
         None => vec![None],
         Some(ids) => ids.chunks(FILTER_VALUES).map(Some).collect(),
     };
+    let mut found = Vec::new();
     for chunk in chunks {
         let mut filters = tag_filters(tags);
-        filters.push(filter(
-            "instance-state-name",
-            ["pending", "running", "stopping", "stopped"],
-        ));
-        if let Some(ids) = chunk {
-            filters.push(filter("instance-id", ids.iter().map(NodeId::as_str)));
-        }
-        let mut pages = clients
-            .ec2
-            .describe_instances()
-            .set_filters(Some(filters))
-            .into_paginator()
-            .page_size(PAGE)
-            .send();
-        while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| {
-                Call {
-                    clients,
-                    action: "ec2:DescribeInstances",
-                    on: "the fleet",
-                }
-                .failed(&error)
-            })?;
-            found.extend(
-                page.reservations
-                    .unwrap_or_default()
-                    .into_iter()
-                    .flat_map(|reservation| reservation.instances.unwrap_or_default()),
-            );
-        }
+        filters.extend(chunk.map(|ids| filter("instance-id", ids.iter().map(NodeId::as_str))));
+        found.extend(described(clients, filters).await?);
+    }
+    Ok(found)
+}
+
+/// Instances that are not terminated or going to be, by their private address.
+pub(super) async fn at_address(
+    clients: &Clients,
+    address: &str,
+) -> Result<Vec<Instance>, PortError> {
+    described(clients, vec![filter("private-ip-address", [address])]).await
+}
+
+/// All pages of one question.
+async fn described(
+    clients: &Clients,
+    mut filters: Vec<Filter>,
+) -> Result<Vec<Instance>, PortError> {
+    filters.push(filter(
+        "instance-state-name",
+        ["pending", "running", "stopping", "stopped"],
+    ));
+    let mut found = Vec::new();
+    let mut pages = clients
+        .ec2
+        .describe_instances()
+        .set_filters(Some(filters))
+        .into_paginator()
+        .page_size(PAGE)
+        .send();
+    while let Some(page) = pages.next().await {
+        let call = Call {
+            clients,
+            action: "ec2:DescribeInstances",
+            on: "the fleet",
+        };
+        let reservations = page
+            .map_err(|error| call.failed(&error))?
+            .reservations
+            .unwrap_or_default();
+        found.extend(
+            reservations
+                .into_iter()
+                .flat_map(|reservation| reservation.instances.unwrap_or_default()),
+        );
     }
     Ok(found)
 }

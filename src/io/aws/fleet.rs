@@ -47,6 +47,29 @@ impl AwsStore {
         &self.clients
     }
 
+    /// The nodes that `wanted` may mean, whatever fleet they belong to: the one with this id, else those with this
+    /// `Name` tag, else those with this private address.
+    ///
+    /// # Errors
+    /// When EC2 cannot be asked.
+    pub async fn find(&self, wanted: &str) -> Result<Vec<Node>, PortError> {
+        let (none, name) = (
+            BTreeMap::new(),
+            BTreeMap::from([("Name".to_owned(), vec![wanted.to_owned()])]),
+        );
+        let instances = if wanted.starts_with("i-") {
+            ec2::instances(&self.clients, Some(&[NodeId(wanted.to_owned())]), &none).await?
+        } else if wanted.parse::<std::net::IpAddr>().is_ok() {
+            ec2::at_address(&self.clients, wanted).await?
+        } else {
+            ec2::instances(&self.clients, None, &name).await?
+        };
+        Ok(instances
+            .iter()
+            .filter_map(|instance| node(instance, &BTreeMap::new()))
+            .collect())
+    }
+
     /// Whether the policy allows to write and to delete these tags on a node. Changes nothing; two calls.
     ///
     /// # Errors

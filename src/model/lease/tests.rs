@@ -1,6 +1,9 @@
 //! The protocol, step by step: each test drives the machine by hand and says what it may and may not do.
 
-#![expect(clippy::unchecked_time_subtraction, reason = "the clock of a test only moves on")]
+#![expect(
+    clippy::unchecked_time_subtraction,
+    reason = "the clock of a test only moves on"
+)]
 
 use super::*;
 use crate::model::id::RunId;

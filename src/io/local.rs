@@ -1,0 +1,7 @@
+//! The embedded provider: one machine's inventory in SQLite, steps on this machine or through any transport.
+
+mod pattern;
+mod schema;
+pub mod shell;
+pub mod store;
+pub mod via;

@@ -1,0 +1,236 @@
+//! The text that runs a step on a node: the same over every transport.
+//!
+//! `node.sh` does the work there; this file puts an order before it. Script and environment travel as base64 and
+//! are decoded on the node, so nothing of them ever stands in shell text, and SSM finds no `{{…}}` to replace.
+//!
+//! What comes back is the result line that [`crate::model::outcome::judge`] reads, and the tail of the output.
+//! When nothing was started, for certain (no place to keep state, a tool missing, a text damaged on its way), the
+//! line says `undelivered`, and the exit status is 73. When an earlier send of the same attempt has been there and
+//! cannot be asked, 73 comes without a line: nobody can say.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::model::digest::sha256_hex;
+use crate::model::time::{ceil_second, format_stamp};
+use crate::port::Order;
+
+/// The most bytes of a step's script.
+pub const SCRIPT_MAX: usize = 40 * 1024;
+/// The most bytes of the whole text: what an SSM document may have, less what stands around it there.
+pub const TEXT_MAX: usize = 64 * 1024 - 1;
+/// How long a step that is being ended may take until it is killed.
+pub const GRACE: Duration = Duration::from_secs(30);
+/// Where nodes keep their state, unless they are this machine.
+pub const STATE_DIR: &str = "/var/lib/roundsman";
+
+const NODE_SH: &str = include_str!("node.sh");
+/// Not a multiple of four characters, so no line of base64 is ever mistaken for it.
+const END: &str = "end-of-payload";
+/// Long lines, because a line break takes two bytes in JSON; a multiple of four.
+const LINE: usize = 1024;
+
+/// An order that does not fit through a transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooLarge {
+    /// The script alone.
+    #[error(
+        "the step's script has {bytes} bytes, and at most {SCRIPT_MAX} reach a node; put it into a file there, and call that"
+    )]
+    Script {
+        /// Its size.
+        bytes: usize,
+    },
+    /// Script and environment together.
+    #[error(
+        "the step's script and environment make a text of {bytes} bytes, and at most {TEXT_MAX} reach a node"
+    )]
+    Text {
+        /// Their size, encoded, with what surrounds them.
+        bytes: usize,
+    },
+}
+
+/// Makes the text that starts one attempt, for `sh -s` on its stdin or as one SSM command.
+///
+/// `state_dir` is the absolute directory in which the node keeps its state.
+///
+/// # Errors
+/// When the script, or all together, is too large.
+pub fn compose(order: &Order, state_dir: &str) -> Result<String, TooLarge> {
+    let bytes = order.script.len();
+    if bytes > SCRIPT_MAX {
+        return Err(TooLarge::Script { bytes });
+    }
+    let mut text = header(order, state_dir);
+    text.push_str(&format!("rs_payload() {{\nbase64 -d <<'{END}'\n"));
+    let payload = STANDARD.encode(&order.script);
+    let mut rest = payload.as_str();
+    while !rest.is_empty() {
+        let (line, after) = rest.split_at(rest.len().min(LINE));
+        text.push_str(line);
+        text.push('\n');
+        rest = after;
+    }
+    text.push_str(&format!("{END}\n}}\n"));
+    let pairs: Vec<String> = order
+        .env
+        .iter()
+        .map(|(name, value)| STANDARD.encode(format!("{name}={value}")))
+        .collect();
+    text.push_str(&format!("rs_env='{}'\n", pairs.join(" ")));
+    text.push_str(&code());
+    text.push_str("rs_exec\n");
+    if text.len() > TEXT_MAX {
+        return Err(TooLarge::Text { bytes: text.len() });
+    }
+    Ok(text)
+}
+
+/// Makes the text that ends an attempt: TERM, and KILL after a while. It exits 0 when there was something to end.
+pub fn compose_stop(order: &Order, state_dir: &str) -> String {
+    format!("{}{}rs_end\n", header(order, state_dir), code())
+}
+
+/// A plain comment for people who look at what runs, then the variables.
+fn header(order: &Order, state_dir: &str) -> String {
+    let Order {
+        job,
+        run,
+        claim,
+        step,
+        attempt,
+        ..
+    } = order;
+    let sha256 = sha256_hex(order.script.as_bytes());
+    let not_after = ceil_second(order.not_after);
+    let mut text =
+        format!("# roundsman job={job} run={run} step={step}.{attempt} payload-sha256={sha256}\n");
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "rs_run={run} rs_claim={claim} rs_step={step} rs_attempt={attempt}\n\
+         rs_timeout={} rs_grace={} rs_not_after={} rs_until={}\n\
+         rs_sha256={sha256}\n\
+         rs_state={}",
+        whole_seconds(order.timeout),
+        GRACE.as_secs(),
+        not_after.as_second(),
+        format_stamp(not_after),
+        quote(state_dir),
+    );
+    text
+}
+
+/// `node.sh` without comments and indentation, which take room and tell the node nothing.
+fn code() -> String {
+    NODE_SH
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .fold(String::new(), |text, line| text + line + "\n")
+}
+
+/// Rounded up, at least one: `sleep` takes whole seconds everywhere, and none would be no time at all.
+fn whole_seconds(span: Duration) -> u64 {
+    let up = u64::from(span.subsec_nanos() > 0);
+    span.as_secs().saturating_add(up).max(1)
+}
+
+/// A text as one word of shell.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::id::{ClaimId, Name, RunId};
+    use crate::model::job::On;
+
+    /// An order for tests: the first attempt at step 1, with a minute, startable for ever.
+    pub(crate) fn order(script: &str) -> Order {
+        Order {
+            job: Name::new("repair").expect("a name"),
+            run: RunId::new(1, 1),
+            claim: ClaimId::new(2, 2),
+            step: 1,
+            attempt: 1,
+            on: On::Node,
+            script: script.to_owned(),
+            env: BTreeMap::new(),
+            timeout: Duration::from_secs(60),
+            not_after: jiff::Timestamp::MAX,
+        }
+    }
+
+    #[test]
+    fn the_first_line_is_a_comment_that_names_the_attempt_and_its_payload() {
+        let text = compose(&order("abc"), STATE_DIR).expect("small enough");
+        let first = text.lines().next().expect("a line");
+        let run = RunId::new(1, 1);
+        assert_eq!(
+            first,
+            format!(
+                "# roundsman job=repair run={run} step=1.1 payload-sha256={}",
+                sha256_hex(b"abc")
+            )
+        );
+        assert!(
+            text.ends_with("\nrs_exec\n"),
+            "a text cut short does nothing"
+        );
+    }
+
+    #[test]
+    fn the_largest_script_fits_and_one_byte_more_does_not() {
+        let text = compose(&order(&"x".repeat(SCRIPT_MAX)), STATE_DIR).expect("fits");
+        assert!(
+            text.len() < 64 * 1024 - 1_500,
+            "room for the environment: {}",
+            text.len()
+        );
+        let error = compose(&order(&"x".repeat(SCRIPT_MAX + 1)), STATE_DIR);
+        assert_eq!(
+            error,
+            Err(TooLarge::Script {
+                bytes: SCRIPT_MAX + 1
+            })
+        );
+        let mut wide = order("true");
+        wide.env
+            .insert("WIDE".to_owned(), "x".repeat(SCRIPT_MAX * 2));
+        assert!(matches!(
+            compose(&wide, STATE_DIR),
+            Err(TooLarge::Text { .. })
+        ));
+    }
+
+    #[test]
+    fn times_are_whole_seconds_and_never_none() {
+        assert_eq!(whole_seconds(Duration::ZERO), 1);
+        assert_eq!(whole_seconds(Duration::from_millis(1_001)), 2);
+        assert_eq!(whole_seconds(Duration::from_secs(7)), 7);
+        assert_eq!(whole_seconds(Duration::MAX), u64::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_of_script_or_environment_stands_in_the_text(secret in "[!-/:-@\\[-`{-~\n]{4,40}") {
+            let mut order = order(&format!("{{{{ssm:x}}}} $$ {secret}"));
+            order.env.insert("V".to_owned(), format!("{{{{ssm:x}}}} $$ {secret}"));
+            let text = compose(&order, STATE_DIR).expect("small enough");
+            prop_assert!(!text.contains("{{") && !text.contains("$$"));
+            let plain = compose(&super::tests::order(""), STATE_DIR).expect("small enough");
+            let foreign = |text: &str| text.matches(|c: char| !c.is_ascii_alphanumeric() && !"+/= \n".contains(c)).count();
+            prop_assert_eq!(foreign(&text), foreign(&plain));
+        }
+    }
+}

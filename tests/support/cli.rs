@@ -1,0 +1,124 @@
+//! The real binary over a folder of its own: what it prints, how it ends, what it leaves.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+/// A folder with settings, jobs and a local fleet.
+pub struct Folder {
+    dir: tempfile::TempDir,
+}
+
+/// What one invocation gave.
+#[derive(Debug)]
+pub struct Ran {
+    pub status: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            status: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+impl Ran {
+    /// Fails unless it ended so; shows everything.
+    #[track_caller]
+    pub fn status(self, expected: i32) -> Self {
+        assert_eq!(self.status, Some(expected), "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Fails unless stdout or stderr says so.
+    #[track_caller]
+    pub fn says(self, expected: &str) -> Self {
+        let said = self.stdout.contains(expected) || self.stderr.contains(expected);
+        assert!(said, "expected {expected:?}\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        self
+    }
+
+    /// Fails if it panicked or spoke of a bug.
+    #[track_caller]
+    pub fn is_calm(self) -> Self {
+        let panicked = self.stderr.contains("panicked") || self.status == Some(70) || self.status == Some(101);
+        assert!(!panicked && self.status.is_some(), "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// A job that runs `script` on every node, hourly.
+pub fn job(script: &str) -> String {
+    format!("every = \"1h\"\n[fleet]\nall = true\n[[step]]\nname = \"work\"\nrun = '''\n{script}\n'''\n")
+}
+
+impl Folder {
+    /// A folder with a local fleet of these nodes, and no jobs.
+    pub fn new(nodes: &[&str]) -> Self {
+        let folder = Self { dir: tempfile::tempdir().expect("a folder") };
+        let inventory: String = nodes.iter().map(|id| format!("[[provider.local.node]]\nid = \"{id}\"\n")).collect();
+        folder.write("roundsman.toml", &format!("[lease]\nowner = \"tester\"\n[provider]\nkind = \"local\"\n[provider.local]\nstore = \"state/roundsman.db\"\n{inventory}"));
+        folder
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        let path = self.file(name);
+        std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        std::fs::write(path, text).expect("a file");
+    }
+
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.file(name)).unwrap_or_default()
+    }
+
+    /// The binary here, with nothing in its environment that it would read.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_roundsman"));
+        command.args(args).current_dir(self.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.path());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Ran {
+        self.command(args).output().expect("it starts").into()
+    }
+
+    pub fn start(&self, args: &[&str]) -> Child {
+        self.command(args).spawn().expect("it starts")
+    }
+
+    /// A node's tags as `plan` does not show them: straight from the store, by Python's own SQLite.
+    pub fn tags(&self, node: &str) -> std::collections::BTreeMap<String, String> {
+        let script = "import json,sqlite3,sys\nprint(json.dumps(dict(sqlite3.connect(sys.argv[1]).execute('select key,value from tag where node=?',(sys.argv[2],)))))";
+        let output = Command::new("python3")
+            .args(["-c", script])
+            .arg(self.file("state/roundsman.db"))
+            .arg(node)
+            .output()
+            .expect("python3 is needed by these tests: install it");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+}
+
+/// Polls until `done`, at most so many seconds.
+#[track_caller]
+pub fn until(what: &str, seconds: u64, mut done: impl FnMut() -> bool) {
+    let began = std::time::Instant::now();
+    while !done() {
+        assert!(began.elapsed().as_secs() < seconds, "{what}: not within {seconds} s");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
