@@ -364,7 +364,7 @@ fn the_inventorys_tags_show_through_and_are_not_deleted() {
     wait(store.write(&a, &put("rack", "r2"), Some((&key("rack"), Some("r1")))))
         .expect("as it showed");
     assert_eq!(
-        wait(store.read_key(&[a.clone()], &key("rack"))).expect("read")[&a],
+        wait(store.read_key(std::slice::from_ref(&a), &key("rack"))).expect("read")[&a],
         "r2"
     );
     wait(store.delete(&a, &put("rack", "r2"))).expect("deleted");
