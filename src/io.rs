@@ -1,4 +1,4 @@
-//! Floor 4: the world: AWS, SQLite, processes, the clock. Implements the ports; knows nothing of the engine.
+//! Floor 4: the world: AWS, `SQLite`, processes, the clock. Implements the ports; knows nothing of the engine.
 
 #[cfg(feature = "aws")]
 pub mod aws;

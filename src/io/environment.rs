@@ -80,9 +80,14 @@ pub fn change_directory(path: &Path) -> std::io::Result<()> {
 mod tests {
     use super::*;
 
+    type Case = (
+        &'static [(&'static str, &'static str)],
+        Option<&'static str>,
+    );
+
     #[test]
     fn the_store_lies_where_systemd_or_xdg_say() {
-        let table: [(&[(&str, &str)], Option<&str>); 7] = [
+        let table: [Case; 7] = [
             (
                 &[("STATE_DIRECTORY", "/var/lib/r:/var/lib/s"), ("HOME", "/h")],
                 Some("/var/lib/r/roundsman.db"),

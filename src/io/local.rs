@@ -1,4 +1,4 @@
-//! The embedded provider: one machine's inventory in SQLite, steps on this machine or through any transport.
+//! The embedded provider: one machine's inventory in `SQLite`, steps on this machine or through any transport.
 
 mod pattern;
 mod schema;

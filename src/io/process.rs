@@ -179,7 +179,7 @@ async fn feed(
     while answered {
         match stdout.read(&mut chunk).await {
             Ok(length) if length > 0 && seen.len() < KEEP => {
-                seen.extend_from_slice(&chunk[..length])
+                seen.extend_from_slice(&chunk[..length]);
             }
             Ok(_) | Err(_) => answered = false,
         }

@@ -1,7 +1,7 @@
 //! EC2's filter patterns: `*` for any run of characters, `?` for one, a backslash before either for itself.
 
 /// Whether `text` matches `pattern`, all of it, in time proportional to the product of their lengths.
-pub fn matches(pattern: &str, text: &str) -> bool {
+pub(super) fn matches(pattern: &str, text: &str) -> bool {
     let pattern = parse(pattern);
     let text: Vec<char> = text.chars().collect();
     let (mut at, mut seen) = (0, 0);

@@ -1,4 +1,4 @@
-//! The SQLite file itself: opening it, making it, its version, and what its errors mean.
+//! The `SQLite` file itself: opening it, making it, its version, and what its errors mean.
 
 use std::io::ErrorKind as IoKind;
 use std::path::{Path, PathBuf};
@@ -72,10 +72,13 @@ enum State {
 
 /// Makes the tables where there are none, and looks whose they are.
 fn make(connection: &mut Connection) -> rusqlite::Result<State> {
-    // Most of the time there is nothing to make, and nobody has to wait for writers to see that.
-    if let Some(state) = judge(connection)? {
+    // Most of the time there is nothing to make, and nobody has to wait for writers to see that. One transaction, or
+    // a file that is being made right now would look like another program's.
+    let snapshot = connection.transaction()?;
+    if let Some(state) = judge(&snapshot)? {
         return Ok(state);
     }
+    drop(snapshot);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     if let Some(state) = judge(&transaction)? {
         return Ok(state);
@@ -104,7 +107,7 @@ fn judge(connection: &Connection) -> rusqlite::Result<Option<State>> {
 
 /// Turns on the write-ahead log, so that readers and a writer do not wait for each other.
 ///
-/// The change needs the file alone for a moment, and SQLite answers busy at once when another process is about to
+/// The change needs the file alone for a moment, and `SQLite` answers busy at once when another process is about to
 /// do the same; beginning to write waits for that one.
 fn journal(connection: &Connection) -> rusqlite::Result<()> {
     let mut tries = 0;
@@ -129,7 +132,7 @@ fn busy(error: &Error) -> bool {
     )
 }
 
-/// An error of SQLite's in words that name the file and say what to do.
+/// An error of `SQLite`'s in words that name the file and say what to do.
 pub(super) fn explain(path: &Path, error: &Error) -> PortError {
     let path = path.display();
     let (kind, what, help) = match error.sqlite_error_code() {

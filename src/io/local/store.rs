@@ -1,6 +1,6 @@
-//! Tags of a local inventory in one SQLite file, for any number of processes on one machine.
+//! Tags of a local inventory in one `SQLite` file, for any number of processes on one machine.
 //!
-//! What SQLite promises, this store passes on: a write is one transaction, durable when it is answered, and
+//! What `SQLite` promises, this store passes on: a write is one transaction, durable when it is answered, and
 //! [`Store::transact`] reads, decides and writes while nobody else writes. Calls are answered by the file system and
 //! block; they wait for another writer at most [`PATIENCE`].
 
@@ -149,20 +149,6 @@ impl LocalStore {
         })
     }
 
-    /// The entry's tags, and over them the stored ones.
-    fn tags_in(&self, connection: &Connection, entry: &LocalNode) -> rusqlite::Result<Tags> {
-        let mut tags = entry.tags.clone();
-        let mut statement =
-            connection.prepare_cached("SELECT key, value FROM tag WHERE node = ?1")?;
-        let rows =
-            statement.query_map([entry.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        for row in rows {
-            let (key, value): (String, String) = row?;
-            tags.insert(key, value);
-        }
-        Ok(tags)
-    }
-
     fn fleet_in(
         &self,
         connection: &Connection,
@@ -170,7 +156,7 @@ impl LocalStore {
     ) -> rusqlite::Result<Vec<Node>> {
         let mut fleet = Vec::new();
         for entry in self.inventory.values() {
-            let node = node_of(entry, self.tags_in(connection, entry)?);
+            let node = node_of(entry, tags_in(connection, entry)?);
             if selects(selector, &node) {
                 fleet.push(node);
             }
@@ -186,9 +172,7 @@ impl LocalStore {
         put: &Put,
     ) -> Result<(), PortError> {
         let error = |error| explain(&self.path, &error);
-        let mut tags = self
-            .tags_in(transaction, self.entry(node)?)
-            .map_err(error)?;
+        let mut tags = tags_in(transaction, self.entry(node)?).map_err(error)?;
         let mut statement = transaction
             .prepare_cached(
                 "INSERT INTO tag (node, key, value) VALUES (?1, ?2, ?3)
@@ -229,14 +213,11 @@ impl Store for LocalStore {
     }
 
     async fn read_fleet(&self, selector: &Selector) -> Result<Vec<Node>, PortError> {
+        let error = |error| explain(&self.path, &error);
         let mut connection = self.connection.borrow_mut();
-        let read = || {
-            // One moment for all nodes.
-            let snapshot = connection.transaction()?;
-            self.fleet_in(&snapshot, selector)
-        };
-        let mut read = read;
-        read().map_err(|error| explain(&self.path, &error))
+        // One moment for all nodes.
+        let snapshot = connection.transaction().map_err(error)?;
+        self.fleet_in(&snapshot, selector).map_err(error)
     }
 
     async fn read_key(
@@ -249,7 +230,7 @@ impl Store for LocalStore {
         let snapshot = connection.transaction().map_err(error)?;
         let mut found = BTreeMap::new();
         for node in nodes {
-            let mut tags = self.tags_in(&snapshot, self.entry(node)?).map_err(error)?;
+            let mut tags = tags_in(&snapshot, self.entry(node)?).map_err(error)?;
             if let Some(value) = tags.remove(key.as_str()) {
                 found.insert(node.clone(), value);
             }
@@ -259,8 +240,7 @@ impl Store for LocalStore {
 
     async fn read_tags(&self, node: &NodeId) -> Result<Tags, PortError> {
         let entry = self.entry(node)?;
-        self.tags_in(&self.connection.borrow(), entry)
-            .map_err(|error| explain(&self.path, &error))
+        tags_in(&self.connection.borrow(), entry).map_err(|error| explain(&self.path, &error))
     }
 
     async fn write(
@@ -274,7 +254,7 @@ impl Store for LocalStore {
         let mut connection = self.connection.borrow_mut();
         let transaction = begin(&mut connection).map_err(error)?;
         if let Some((key, expected)) = only_if {
-            let tags = self.tags_in(&transaction, entry).map_err(error)?;
+            let tags = tags_in(&transaction, entry).map_err(error)?;
             if tags.get(key.as_str()).map(String::as_str) != expected {
                 return Err(WriteError::Changed);
             }
@@ -297,7 +277,7 @@ impl Store for LocalStore {
                 )
                 .map_err(error)?;
             // What shows from the inventory's file is not ours to delete, and must not seem deleted.
-            let tags = self.tags_in(&transaction, entry).map_err(error)?;
+            let tags = tags_in(&transaction, entry).map_err(error)?;
             if gone == 0 && tags.get(key.as_str()) == Some(value) {
                 let message = format!("tag `{key}` of node {node} stands in the inventory itself");
                 let help = "take it out of `tags` in its [[provider.local.node]]";
@@ -343,6 +323,18 @@ fn commit(path: &Path, transaction: Transaction<'_>) -> Result<(), WriteError> {
             _ => WriteError::Refused(explained),
         }
     })
+}
+
+/// The entry's tags, and over them the stored ones.
+fn tags_in(connection: &Connection, entry: &LocalNode) -> rusqlite::Result<Tags> {
+    let mut tags = entry.tags.clone();
+    let mut statement = connection.prepare_cached("SELECT key, value FROM tag WHERE node = ?1")?;
+    let rows = statement.query_map([entry.id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    for row in rows {
+        let (key, value): (String, String) = row?;
+        tags.insert(key, value);
+    }
+    Ok(tags)
 }
 
 fn node_of(entry: &LocalNode, tags: Tags) -> Node {

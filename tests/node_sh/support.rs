@@ -1,0 +1,168 @@
+//! One shell, a state directory of its own, and the ways to send it an order.
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
+
+use roundsman::io::wrapper::compose;
+use roundsman::model::id::{ClaimId, Name, RunId};
+use roundsman::model::job::On;
+use roundsman::model::outcome::{Attempt, Delivery, Judged, Outcome, judge};
+use roundsman::port::Order;
+use rustix::process::Pid;
+use tempfile::TempDir;
+
+const SHELLS: [&[&str]; 4] = [&["sh"], &["dash"], &["bash"], &["busybox", "sh"]];
+
+/// One shell and a state directory of its own.
+pub(crate) struct Node {
+    pub(crate) shell: &'static [&'static str],
+    pub(crate) dir: TempDir,
+}
+
+/// Runs `test` in every shell that is there; `sh` and `bash` have to be.
+pub(crate) fn each_shell(test: impl Fn(&Node)) {
+    for shell in SHELLS {
+        let found = Command::new(shell[0])
+            .args(&shell[1..])
+            .args(["-c", "exit 0"])
+            .status()
+            .is_ok();
+        assert!(
+            found || !["sh", "bash"].contains(&shell[0]),
+            "{shell:?} is missing"
+        );
+        if found {
+            let dir = TempDir::new().expect("a directory");
+            test(&Node { shell, dir });
+        }
+    }
+}
+
+pub(crate) fn order(script: &str) -> Order {
+    Order {
+        job: Name::new("repair").expect("a name"),
+        run: RunId::new(1_000, 1),
+        claim: ClaimId::new(2_000, 2),
+        step: 3,
+        attempt: 1,
+        on: On::Node,
+        script: script.to_owned(),
+        env: BTreeMap::new(),
+        timeout: Duration::from_secs(60),
+        not_after: jiff::Timestamp::MAX,
+    }
+}
+
+pub(crate) fn attempt(order: &Order) -> Attempt {
+    Attempt {
+        run: order.run,
+        claim: order.claim,
+        step: order.step,
+        number: order.attempt,
+    }
+}
+
+impl Node {
+    pub(crate) fn state(&self) -> PathBuf {
+        self.dir.path().join("state dir's")
+    }
+
+    pub(crate) fn attempt_dir(&self, order: &Order) -> PathBuf {
+        self.state().join(format!(
+            "attempts/{}.{}.{}",
+            order.run, order.step, order.attempt
+        ))
+    }
+
+    pub(crate) fn text(&self, order: &Order) -> String {
+        compose(order, self.state().to_str().expect("UTF-8")).expect("small enough")
+    }
+
+    /// Starts a text as a transport would, in a process group of its own.
+    pub(crate) fn start(&self, text: &str) -> Child {
+        let mut child = Command::new(self.shell[0])
+            .args(&self.shell[1..])
+            .arg("-s")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .expect("starts");
+        child
+            .stdin
+            .take()
+            .expect("piped")
+            .write_all(text.as_bytes())
+            .expect("written");
+        child
+    }
+
+    pub(crate) fn run_text(&self, text: &str) -> Output {
+        self.start(text).wait_with_output().expect("ends")
+    }
+
+    pub(crate) fn run(&self, order: &Order) -> (Option<i32>, Judged) {
+        self.judged(order, &self.run_text(&self.text(order)))
+    }
+
+    pub(crate) fn judged(&self, order: &Order, output: &Output) -> (Option<i32>, Judged) {
+        let delivery = Delivery::Ended {
+            status: output.status.code(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        };
+        let judged = judge(&delivery, On::Node, attempt(order));
+        assert_eq!(
+            String::from_utf8_lossy(&output.stderr).is_empty(),
+            judged.outcome != Outcome::Unknown,
+            "{:?}: only without a result line is there a complaint: {delivery:?}",
+            self.shell
+        );
+        (output.status.code(), judged)
+    }
+
+    pub(crate) fn expect(
+        &self,
+        order: &Order,
+        exit: i32,
+        outcome: Outcome,
+        status: Option<i32>,
+    ) -> String {
+        let (code, judged) = self.run(order);
+        assert_eq!(
+            (code, judged.outcome, judged.status),
+            (Some(exit), outcome, status),
+            "{:?}: {judged:?}",
+            self.shell
+        );
+        judged.output
+    }
+}
+
+/// Polls until `found` finds something, for ten seconds.
+pub(crate) fn poll<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..1_000 {
+        if let Some(it) = found() {
+            return it;
+        }
+        Command::new("sleep").arg("0.01").status().expect("sleep");
+    }
+    panic!("waited in vain for {what}");
+}
+
+pub(crate) fn pid_in(path: &Path) -> Option<Pid> {
+    let text = std::fs::read_to_string(path).ok()?;
+    Pid::from_raw(text.trim_end_matches('\n').parse().ok()?)
+}
+
+pub(crate) fn alive(pid: Pid) -> bool {
+    let stat =
+        std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).unwrap_or_default();
+    stat.rsplit_once(") ")
+        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
