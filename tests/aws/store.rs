@@ -1,5 +1,6 @@
 //! Fleets and tags.
 
+use roundsman::model::id::ClaimId;
 use roundsman::model::job::Selector;
 use roundsman::model::node::{Agent, Node, Service};
 use roundsman::model::tag::TAGS_MAX;
@@ -334,7 +335,7 @@ async fn a_node_takes_50_tags_and_those_of_aws_do_not_count() {
 async fn ec2_has_no_transactions() {
     let error = store(&CALM)
         .await
-        .transact(&groups(&["x"]), |_| (None, ()))
+        .transact(&groups(&["x"]), ClaimId::new(1, 1), |_, _| (None, ()))
         .await
         .expect_err("none");
     assert!(error.message.contains("no transactions"), "{error}");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use roundsman::model::id::NodeId;
+use roundsman::model::id::{ClaimId, NodeId};
 use roundsman::model::tag::Tags;
 use roundsman::port::{Store as _, WriteError};
 use tempfile::TempDir;
@@ -76,7 +76,7 @@ proptest! {
                 }
                 Act::Transact { node: at, key: k, value, grant } => {
                     let write = (node(at), put(&name(k), &value.to_string()));
-                    let seen = wait(store.transact(&all(), |nodes| (grant.then_some(write), nodes))).expect("done");
+                    let seen = wait(store.transact(&all(), ClaimId::new(1, 1), |nodes, _| (grant.then_some(write), nodes))).expect("done");
                     let seen: BTreeMap<NodeId, Tags> = seen.into_iter().map(|node| (node.id, node.tags)).collect();
                     prop_assert_eq!(&seen, &map);
                     if grant {
