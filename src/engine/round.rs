@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -48,15 +49,31 @@ pub struct Round {
     pub cut_short: bool,
     /// The last look at the fleet, and what was decided on it: it says what comes next.
     pub last_look: Option<(View, Vec<Row>)>,
+    /// The nodes whose run was recorded, in the order in which they ended.
+    pub served: Vec<Served>,
+    /// When all was done, the provider's time.
+    pub at: jiff::Timestamp,
 }
 
-type Visiting<'v> = Pin<Box<dyn Future<Output = (NodeId, Visited)> + 'v>>;
+/// One node whose run was recorded, committed or failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    /// The node.
+    pub node: NodeId,
+    /// What the run amounts to.
+    pub result: RunResult,
+    /// How long the visit took, claiming and letting go included.
+    pub took: Duration,
+}
+
+type Visiting<'v> = Pin<Box<dyn Future<Output = (NodeId, Visited, Duration)> + 'v>>;
 
 struct State {
     counts: Counts,
     error: Option<PortError>,
     cut_short: bool,
     last_look: Option<(View, Vec<Row>)>,
+    served: Vec<Served>,
     /// Nodes in hand or served by this invocation.
     skip: BTreeSet<NodeId>,
     /// Nodes with work begun or being claimed.
@@ -86,6 +103,7 @@ pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, mut stop: 
         error: None,
         cut_short: false,
         last_look: None,
+        served: Vec::new(),
         skip: BTreeSet::new(),
         taken: 0,
         not_claimed: 0,
@@ -104,8 +122,9 @@ pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, mut stop: 
                     state.skip.insert(begin.node.id.clone());
                     let (wish, stop) = (&again, stop.clone());
                     visits.push(Box::pin(async move {
-                        let node = begin.node.id.clone();
-                        (node, visit(engine, terms, wish, begin, stop).await)
+                        let (node, began) = (begin.node.id.clone(), engine.now().boot);
+                        let visited = visit(engine, terms, wish, begin, stop).await;
+                        (node, visited, engine.now().boot.since(began))
                     }));
                     continue;
                 }
@@ -113,10 +132,10 @@ pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, mut stop: 
                 Err(error) => state.error = Some(error),
             }
         }
-        let Some((node, visited)) = visits.next().await else {
+        let Some((node, visited, took)) = visits.next().await else {
             break;
         };
-        let pause = state.count(&node, visited);
+        let pause = state.count(&node, visited, took);
         if pause && state.error.is_none() {
             let until = engine
                 .now()
@@ -135,12 +154,21 @@ pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, mut stop: 
         error: state.error.or(unanswered),
         cut_short: state.cut_short,
         last_look: state.last_look,
+        served: state.served,
+        at: engine.now().wall,
     }
 }
 
 impl State {
     /// Counts how a visit ended; `true`: the next claim waits a random while.
-    fn count(&mut self, node: &NodeId, visited: Visited) -> bool {
+    fn count(&mut self, node: &NodeId, visited: Visited, took: Duration) -> bool {
+        if let Visited::Recorded(result) = &visited {
+            self.served.push(Served {
+                node: node.clone(),
+                result: *result,
+                took,
+            });
+        }
         let claimed = !matches!(visited, Visited::ClaimLost { .. } | Visited::NotClaimed(_));
         self.counts.claimed += u32::from(claimed);
         match visited {

@@ -27,10 +27,24 @@ pub fn format_span(span: Duration) -> String {
     humantime::format_duration(Duration::from_secs(span.as_secs())).to_string()
 }
 
-/// Writes a duration in its two largest units: `3h 12m`. For tables, where the seconds of a week tell nothing.
+/// Writes a duration in its two largest units: `3h 12m`, `2d 4h`. For people, to whom the seconds of a week tell
+/// nothing; days are the largest unit, since months differ.
 pub fn short_span(span: Duration) -> String {
-    let full = format_span(span);
-    full.split(' ').take(2).collect::<Vec<_>>().join(" ")
+    let seconds = span.as_secs();
+    let units = [
+        (seconds / 86_400, "d"),
+        (seconds / 3_600 % 24, "h"),
+        (seconds / 60 % 60, "m"),
+        (seconds % 60, "s"),
+    ];
+    let from = units.iter().position(|(count, _)| *count > 0).unwrap_or(3);
+    let parts = units.iter().skip(from).take(2);
+    let words: Vec<String> = parts
+        .enumerate()
+        .filter(|(place, (count, _))| *place == 0 || *count > 0)
+        .map(|(_, (count, unit))| format!("{count}{unit}"))
+        .collect();
+    words.join(" ")
 }
 
 #[cfg(test)]
@@ -42,7 +56,23 @@ mod tests {
         assert_eq!(parse_span("1h 30m"), Ok(Duration::from_secs(5_400)));
         assert_eq!(parse_span("7d"), Ok(Duration::from_secs(604_800)));
         assert_eq!(format_span(Duration::from_millis(11_525_900)), "3h 12m 5s");
-        assert_eq!(short_span(Duration::from_secs(11_525)), "3h 12m");
+    }
+
+    #[test]
+    fn people_are_told_the_two_largest_units() {
+        let table = [
+            (0, "0s"),
+            (59, "59s"),
+            (63, "1m 3s"),
+            (3_600, "1h"),
+            (3_659, "1h"),
+            (11_525, "3h 12m"),
+            (187_200, "2d 4h"),
+            (40 * 86_400 + 60, "40d"),
+        ];
+        for (seconds, text) in table {
+            assert_eq!(short_span(Duration::from_secs(seconds)), text, "{seconds}");
+        }
     }
 
     #[test]

@@ -1,5 +1,11 @@
 //! The JSON forms: one object for `plan` and `status`, one event a line for `run`. Every object has `"v": 1`.
 
+mod lines;
+mod status;
+
+pub use lines::Lines;
+pub use status::status;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 

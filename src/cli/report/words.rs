@@ -1,0 +1,165 @@
+//! Each event as one sentence.
+
+use crate::cli::report::text::harmless_line;
+use crate::cli::report::times::near;
+use crate::event::{Event, EventKind};
+use crate::model::outcome::Outcome;
+use crate::model::span::short_span;
+
+/// How much a line matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Weight {
+    /// Something did not succeed.
+    Error,
+    /// Something that a person should know.
+    Warning,
+    /// Something has succeeded.
+    Success,
+    /// What is going on.
+    Info,
+    /// What goes on all the time.
+    Detail,
+}
+
+impl Weight {
+    /// The priority as the journal expects it at the start of a line (sd-daemon(3)).
+    pub(super) fn priority(self) -> &'static str {
+        match self {
+            Self::Error => "<3>",
+            Self::Warning => "<4>",
+            Self::Success | Self::Info | Self::Detail => "<6>",
+        }
+    }
+}
+
+/// The event's sentence. `node` is the node as people are told of it; `None`: nothing to say.
+pub(super) fn sentence(event: &Event, node: &str) -> Option<(Weight, String)> {
+    let until = |at| near(at, event.at);
+    let (weight, what) = match &event.kind {
+        EventKind::Settling { for_ } => (
+            Weight::Info,
+            format!("claiming, settles for {}", short_span(*for_)),
+        ),
+        EventKind::Claimed { until: end } => {
+            (Weight::Info, format!("claimed until {}", until(*end)))
+        }
+        EventKind::ClaimLost { why } => {
+            (Weight::Info, format!("not claimed: {}", harmless_line(why)))
+        }
+        EventKind::Adopted { was } => (
+            Weight::Info,
+            format!("taken up again, its run was found {was}"),
+        ),
+        EventKind::StepStarted {
+            step,
+            name,
+            attempt,
+        } => {
+            let again = again(*attempt);
+            (
+                Weight::Info,
+                format!("step {step} {} started{again}", harmless_line(name)),
+            )
+        }
+        EventKind::StepFinished {
+            step,
+            name,
+            attempt,
+            outcome,
+            status,
+            took,
+            ..
+        } => {
+            let weight = if *outcome == Outcome::Ok {
+                Weight::Info
+            } else {
+                Weight::Warning
+            };
+            let (name, how) = (harmless_line(name), ended(*outcome, *status));
+            let (took, again) = (short_span(*took), again(*attempt));
+            (
+                weight,
+                format!("step {step} {name} {how} after {took}{again}"),
+            )
+        }
+        EventKind::Renewed { until: end } => {
+            (Weight::Detail, format!("lease runs until {}", until(*end)))
+        }
+        EventKind::LeaseLost { why } => {
+            (Weight::Error, format!("lease lost: {}", harmless_line(why)))
+        }
+        EventKind::Committed { took, .. } => (
+            Weight::Success,
+            format!("committed after {}", short_span(*took)),
+        ),
+        EventKind::Failed {
+            step,
+            reason,
+            count,
+        } => {
+            let place = match step {
+                0 => "before its first step".to_owned(),
+                step => format!("at step {step}"),
+            };
+            let often = match count {
+                None => "; that could not be recorded".to_owned(),
+                Some(1) => ", for the first time since its last success".to_owned(),
+                Some(count) => format!(", {count} times since its last success"),
+            };
+            (Weight::Error, format!("failed {place} ({reason}){often}"))
+        }
+        EventKind::Released => (Weight::Info, "released".to_owned()),
+        EventKind::Parked { until: end } => (
+            Weight::Info,
+            format!(
+                "left to the next invocation, its lease runs until {}",
+                until(*end)
+            ),
+        ),
+        EventKind::Warned { message } => {
+            return Some((Weight::Warning, warning(event, message, node)));
+        }
+        EventKind::Finished(_) => return None,
+    };
+    Some((weight, format!("{node}: {what}")))
+}
+
+/// A warning; its node is put before it unless the sentence names it already.
+fn warning(event: &Event, message: &str, node: &str) -> String {
+    let message = harmless_line(message);
+    let named = event
+        .node
+        .as_ref()
+        .is_none_or(|node| message.contains(node.as_str()));
+    if named {
+        format!("warning: {message}")
+    } else {
+        format!("warning: {node}: {message}")
+    }
+}
+
+fn again(attempt: u32) -> String {
+    if attempt > 1 {
+        format!(", attempt {attempt}")
+    } else {
+        String::new()
+    }
+}
+
+fn ended(outcome: Outcome, status: Option<i32>) -> String {
+    match (outcome, status) {
+        (Outcome::Failed, Some(status)) => format!("failed with status {status}"),
+        (Outcome::Unknown, _) => {
+            "ended nobody knows how (unknown; it may still be running)".to_owned()
+        }
+        (Outcome::Undelivered, _) => "did not reach the node (undelivered)".to_owned(),
+        (Outcome::Unreachable, _) => "could not reach the node (unreachable)".to_owned(),
+        (Outcome::TimedOut, _) => "timed out".to_owned(),
+        (Outcome::Busy, _) => "found the node busy".to_owned(),
+        (Outcome::Superseded, _) => {
+            "was refused, a later claim has been there (superseded)".to_owned()
+        }
+        (Outcome::TooLate, _) => "arrived too late".to_owned(),
+        (Outcome::Ok | Outcome::Failed | Outcome::Interrupted, _) => outcome.label().to_owned(),
+    }
+}
