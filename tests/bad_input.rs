@@ -8,7 +8,10 @@ use support::{Folder, job};
 /// A folder whose job `hello` would write the file `served`.
 fn folder() -> Folder {
     let folder = Folder::new(&["a"]);
-    folder.write("jobs/hello.toml", job(&format!("touch '{}'", folder.file("served").display())));
+    folder.write(
+        "jobs/hello.toml",
+        job(&format!("touch '{}'", folder.file("served").display())),
+    );
     folder
 }
 
@@ -20,14 +23,22 @@ fn refused(text: impl AsRef<[u8]>, sentences: &[&str]) {
     for command in ["run", "plan", "check"] {
         let ran = folder.run(&[command, "bad"]).is_calm().status(2);
         for sentence in sentences {
-            assert!(ran.stderr.contains(sentence), "{command}: expected {sentence:?}\n{}", ran.stderr);
+            assert!(
+                ran.stderr.contains(sentence),
+                "{command}: expected {sentence:?}\n{}",
+                ran.stderr
+            );
         }
         assert!(ran.stderr.contains("bad"), "{}", ran.stderr);
     }
-    assert!(!folder.file("served").exists() && !folder.file("state/roundsman.db").exists(), "nothing was touched");
+    assert!(
+        !folder.file("served").exists() && !folder.file("state/roundsman.db").exists(),
+        "nothing was touched"
+    );
 }
 
-const GOOD: &str = "every = \"1h\"\n[fleet]\nall = true\n[[step]]\nname = \"work\"\nrun = \"true\"\n";
+const GOOD: &str =
+    "every = \"1h\"\n[fleet]\nall = true\n[[step]]\nname = \"work\"\nrun = \"true\"\n";
 
 #[test]
 fn every_mistake_of_a_job_file_is_told_at_once_with_its_line() {
@@ -35,10 +46,23 @@ fn every_mistake_of_a_job_file_is_told_at_once_with_its_line() {
     let folder = folder();
     folder.write("jobs/bad.toml", text);
     let said = folder.run(&["check", "bad"]).status(2).stderr;
-    for sentence in ["evry", "did you mean `every`", "soon", "deadline", "bad.toml:1:", "bad.toml:12:"] {
+    for sentence in [
+        "evry",
+        "did you mean `every`",
+        "soon",
+        "deadline",
+        "bad.toml:1:",
+        "bad.toml:12:",
+    ] {
         assert!(said.contains(sentence), "expected {sentence:?}\n{said}");
     }
-    for line in ["deadline = 5", "all = \"yes\"", "nodes = -1", "run = \"\"", "timeout = \"0s\""] {
+    for line in [
+        "deadline = 5",
+        "all = \"yes\"",
+        "nodes = -1",
+        "run = \"\"",
+        "timeout = \"0s\"",
+    ] {
         assert!(said.contains(line), "expected to be shown {line:?}\n{said}");
     }
 }
@@ -50,54 +74,113 @@ fn a_job_file_that_is_no_job_file_is_refused() {
     refused([0xff, 0xfe, 0x00], &["UTF-8"]);
     refused("[[step", &["["]);
     refused(GOOD.replace("all = true", ""), &["fleet"]);
-    refused(GOOD.replace("all = true", "auto-scaling-groups = [\"g\"]"), &["local"]);
-    refused(format!("{GOOD}[[step]]\nname = \"work\"\nrun = \"true\"\n"), &["work"]);
+    refused(
+        GOOD.replace("all = true", "auto-scaling-groups = [\"g\"]"),
+        &["local"],
+    );
+    refused(
+        format!("{GOOD}[[step]]\nname = \"work\"\nrun = \"true\"\n"),
+        &["work"],
+    );
     refused(format!("deadline = \"1m\"\n{GOOD}"), &["deadline"]);
     refused(format!("task = \"{}\"\n{GOOD}", "t".repeat(41)), &["40"]);
-    refused(format!("last-tag = \"last repaired\"\n{GOOD}"), &["last repaired"]);
+    refused(
+        format!("last-tag = \"last repaired\"\n{GOOD}"),
+        &["last repaired"],
+    );
     refused(format!("{GOOD}[lease]\nttl = \"1m\"\n"), &["ttl"]);
     refused(format!("{GOOD}[limits]\nnodes = 0\n"), &["nodes"]);
     refused(format!("{GOOD}[env]\n\"A B\" = \"x\"\n"), &["A B"]);
-    refused(GOOD.replace("run = \"true\"", &format!("run = '''{}'''", "x".repeat(41_000))), &["40"]);
+    refused(
+        GOOD.replace(
+            "run = \"true\"",
+            &format!("run = '''{}'''", "x".repeat(41_000)),
+        ),
+        &["40"],
+    );
 }
 
 #[test]
 fn a_job_that_this_version_does_not_execute_says_so_and_can_be_planned() {
     let folder = folder();
-    folder.write("jobs/boot.toml", GOOD.replace("run = \"true\"", "reboot = true\nready = \"true\""));
+    folder.write(
+        "jobs/boot.toml",
+        GOOD.replace("run = \"true\"", "reboot = true\nready = \"true\""),
+    );
     folder.run(&["plan", "boot"]).status(0).says("reboot");
     folder.run(&["check", "boot"]).status(0).says("reboot");
-    folder.run(&["run", "boot"]).status(2).says("reboot").says("cannot be run by this version");
+    folder
+        .run(&["run", "boot"])
+        .status(2)
+        .says("reboot")
+        .says("cannot be run by this version");
     assert!(folder.tags("a").is_empty());
 }
 
 #[test]
 fn an_unknown_job_says_what_there_is() {
     let folder = folder();
-    folder.run(&["run", "helo"]).is_calm().status(2).says("did you mean `hello`");
-    folder.run(&["run", "jobs/nothing.toml"]).is_calm().status(2).says("no such job file");
+    folder
+        .run(&["run", "helo"])
+        .is_calm()
+        .status(2)
+        .says("did you mean `hello`");
+    folder
+        .run(&["run", "jobs/nothing.toml"])
+        .is_calm()
+        .status(2)
+        .says("no such job file");
     folder.run(&["run", "jobs"]).is_calm().status(2);
     std::fs::create_dir(folder.file("jobs/dir.toml")).expect("a folder");
-    folder.run(&["run", "dir"]).is_calm().status(2).says("directory");
-    folder.run(&["run", "hello", "--jobs", "nowhere"]).is_calm().status(2).says("nowhere");
+    folder
+        .run(&["run", "dir"])
+        .is_calm()
+        .status(2)
+        .says("directory");
+    folder
+        .run(&["run", "hello", "--jobs", "nowhere"])
+        .is_calm()
+        .status(2)
+        .says("nowhere");
     folder.run(&["run", ""]).is_calm().status(2);
 }
 
 #[test]
 fn an_empty_fleet_is_no_error_and_is_said() {
     let folder = folder();
-    folder.write("jobs/none.toml", GOOD.replace("all = true", "tags = { role = \"nothing\" }"));
-    folder.run(&["run", "none"]).is_calm().status(0).says("no node");
-    folder.run(&["plan", "none"]).is_calm().status(0).says("no node");
-    folder.run(&["run", "none", "--detailed-exitcode"]).status(10);
+    folder.write(
+        "jobs/none.toml",
+        GOOD.replace("all = true", "tags = { role = \"nothing\" }"),
+    );
+    folder
+        .run(&["run", "none"])
+        .is_calm()
+        .status(0)
+        .says("no node");
+    folder
+        .run(&["plan", "none"])
+        .is_calm()
+        .status(0)
+        .says("no node");
+    folder
+        .run(&["run", "none", "--detailed-exitcode"])
+        .status(10);
 }
 
 #[test]
 fn a_wrong_setting_names_its_file_or_variable() {
     let settings = |text: &str, sentence: &str| {
         let folder = folder();
-        folder.write("roundsman.toml", format!("{}\n{text}", folder.read("roundsman.toml")));
-        folder.run(&["run", "hello"]).is_calm().status(2).says("roundsman.toml").says(sentence);
+        folder.write(
+            "roundsman.toml",
+            format!("{}\n{text}", folder.read("roundsman.toml")),
+        );
+        folder
+            .run(&["run", "hello"])
+            .is_calm()
+            .status(2)
+            .says("roundsman.toml")
+            .says(sentence);
         assert!(!folder.file("served").exists());
     };
     settings("[leese]\nttl = \"1h\"\n", "lease");
@@ -105,8 +188,16 @@ fn a_wrong_setting_names_its_file_or_variable() {
     settings("[[provider.local.node]]\nid = \"a\"\n", "a");
     let variable = |name: &str, value: &str, sentence: &str| {
         let folder = folder();
-        let output = folder.command(&["run", "hello"]).env(name, value).output().expect("it starts");
-        support::Ran::from(output).is_calm().status(2).says(name).says(sentence);
+        let output = folder
+            .command(&["run", "hello"])
+            .env(name, value)
+            .output()
+            .expect("it starts");
+        support::Ran::from(output)
+            .is_calm()
+            .status(2)
+            .says(name)
+            .says(sentence);
         assert!(!folder.file("served").exists());
     };
     variable("ROUNDSMAN_LEASE__MARGIN", "1s", "margin");
@@ -114,11 +205,27 @@ fn a_wrong_setting_names_its_file_or_variable() {
     variable("ROUNDSMAN_LEASE__TTTL", "1h", "ttl");
     variable("ROUNDSMAN_PROVIDER__KIND", "gcp", "gcp");
     let folder = folder();
-    folder.run(&["run", "hello", "--config", "missing.toml"]).is_calm().status(2).says("missing.toml");
-    folder.run(&["run", "hello", "--provider", "gcp"]).is_calm().status(2).says("gcp");
-    folder.run(&["-C", "nowhere", "run", "hello"]).is_calm().status(2).says("nowhere");
+    folder
+        .run(&["run", "hello", "--config", "missing.toml"])
+        .is_calm()
+        .status(2)
+        .says("missing.toml");
+    folder
+        .run(&["run", "hello", "--provider", "gcp"])
+        .is_calm()
+        .status(2)
+        .says("gcp");
+    folder
+        .run(&["-C", "nowhere", "run", "hello"])
+        .is_calm()
+        .status(2)
+        .says("nowhere");
     folder.write("raw.toml", [0xff, 0xfe]);
-    folder.run(&["run", "hello", "--config", "raw.toml"]).is_calm().status(2).says("UTF-8");
+    folder
+        .run(&["run", "hello", "--config", "raw.toml"])
+        .is_calm()
+        .status(2)
+        .says("UTF-8");
 }
 
 #[test]
@@ -141,6 +248,10 @@ fn a_wrong_command_line_is_usage() {
     ] {
         folder.run(&args).is_calm().status(2);
     }
-    folder.run(&["run", "hello", "--node", "zzz"]).is_calm().status(2).says("there is no node `zzz`");
+    folder
+        .run(&["run", "hello", "--node", "zzz"])
+        .is_calm()
+        .status(2)
+        .says("there is no node `zzz`");
     assert!(!folder.file("served").exists());
 }

@@ -11,7 +11,10 @@ fn served(folder: &Folder) -> Vec<String> {
 
 /// A job whose step appends its node to the file `served`.
 fn serving(folder: &Folder) -> String {
-    job(&format!("echo \"$ROUNDSMAN_NODE\" >> '{}'", folder.file("served").display()))
+    job(&format!(
+        "echo \"$ROUNDSMAN_NODE\" >> '{}'",
+        folder.file("served").display()
+    ))
 }
 
 #[test]
@@ -20,28 +23,53 @@ fn three_runs_serve_three_nodes_and_a_fourth_says_when_the_next_is_due() {
     folder.write("jobs/hello.toml", serving(&folder));
     let first = folder.run(&["run", "hello"]).status(0);
     let store = folder.file("state/roundsman.db");
-    let created = first.stderr.lines().filter(|line| line.contains(store.to_str().expect("a path"))).count();
+    let created = first
+        .stderr
+        .lines()
+        .filter(|line| line.contains(store.to_str().expect("a path")))
+        .count();
     assert_eq!(created, 1, "{}", first.stderr);
-    assert!(!folder.run(&["run", "hello"]).status(0).stderr.contains("created"));
+    assert!(
+        !folder
+            .run(&["run", "hello"])
+            .status(0)
+            .stderr
+            .contains("created")
+    );
     folder.run(&["run", "hello"]).status(0);
     assert_eq!(served(&folder), ["a", "b", "c"]);
-    folder.run(&["run", "hello"]).status(0).says("nothing is due");
-    folder.run(&["run", "hello", "--detailed-exitcode"]).status(10);
+    folder
+        .run(&["run", "hello"])
+        .status(0)
+        .says("nothing is due");
+    folder
+        .run(&["run", "hello", "--detailed-exitcode"])
+        .status(10);
     assert_eq!(served(&folder).len(), 3);
-    assert_eq!(folder.tags("a").keys().collect::<Vec<_>>(), ["last-hello", "took-hello"]);
+    assert_eq!(
+        folder.tags("a").keys().collect::<Vec<_>>(),
+        ["last-hello", "took-hello"]
+    );
 }
 
 #[test]
 fn eight_processes_at_once_serve_one_node_once_and_seven_say_why_not() {
     let folder = Folder::new(&["a"]);
-    let script = format!("echo x >> '{}'\nwhile ! test -e '{}'; do sleep 0.05; done", folder.file("served").display(), folder.file("go").display());
+    let script = format!(
+        "echo x >> '{}'\nwhile ! test -e '{}'; do sleep 0.05; done",
+        folder.file("served").display(),
+        folder.file("go").display()
+    );
     folder.write("jobs/hello.toml", job(&script));
     let children: Vec<_> = (0..8).map(|_| folder.start(&["run", "hello"])).collect();
     let mut children: Vec<_> = children.into_iter().map(Some).collect();
     let mut ended: Vec<Ran> = Vec::new();
     until("seven give way", 60, || {
         for slot in &mut children {
-            if slot.as_mut().is_some_and(|child| child.try_wait().expect("it can be asked").is_some()) {
+            if slot
+                .as_mut()
+                .is_some_and(|child| child.try_wait().expect("it can be asked").is_some())
+            {
                 let child = slot.take().expect("it is there");
                 ended.push(child.wait_with_output().expect("its output").into());
             }
@@ -67,8 +95,13 @@ fn with_room_for_two_never_more_than_two_are_at_work_and_each_is_served_once() {
         "cd '{}'\ntouch \"$ROUNDSMAN_NODE\"\nls | wc -l >> ../counts\nsleep 0.2\nrm \"$ROUNDSMAN_NODE\"\necho \"$ROUNDSMAN_NODE\" >> ../served",
         work.display()
     );
-    folder.write("jobs/hello.toml", format!("{}[limits]\nnodes = 2\n", job(&script)));
-    let children: Vec<_> = (0..8).map(|_| folder.start(&["run", "hello", "--max", "all", "--parallel", "2"])).collect();
+    folder.write(
+        "jobs/hello.toml",
+        format!("{}[limits]\nnodes = 2\n", job(&script)),
+    );
+    let children: Vec<_> = (0..8)
+        .map(|_| folder.start(&["run", "hello", "--max", "all", "--parallel", "2"]))
+        .collect();
     for child in children {
         Ran::from(child.wait_with_output().expect("its output")).status(0);
     }
@@ -77,7 +110,11 @@ fn with_room_for_two_never_more_than_two_are_at_work_and_each_is_served_once() {
     let mut all = served(&folder);
     all.sort();
     assert_eq!(all, ["a", "b", "c", "d", "e", "f"]);
-    let most = folder.read("counts").lines().filter_map(|line| line.trim().parse::<u32>().ok()).max();
+    let most = folder
+        .read("counts")
+        .lines()
+        .filter_map(|line| line.trim().parse::<u32>().ok())
+        .max();
     assert!(most <= Some(2), "{most:?} at work at once");
 }
 
@@ -94,23 +131,42 @@ fn every_way_in_which_a_step_ends_is_told_recorded_and_let_go() {
         let folder = Folder::new(&["a", "b"]);
         let cleaned = folder.file("cleaned");
         let steps = job(script).replace("name = \"work\"", "name = \"work\"\ntimeout = \"1s\"");
-        folder.write("jobs/hello.toml", format!("{steps}[[cleanup]]\nname = \"tidy\"\nrun = \"touch '{}'\"\n", cleaned.display()));
+        folder.write(
+            "jobs/hello.toml",
+            format!(
+                "{steps}[[cleanup]]\nname = \"tidy\"\nrun = \"touch '{}'\"\n",
+                cleaned.display()
+            ),
+        );
         folder.run(&["run", "hello"]).status(1).says(told);
         let tags = folder.tags("a");
         assert_eq!(tags.keys().collect::<Vec<_>>(), ["fail-hello"], "{script}");
-        assert!(tags["fail-hello"].contains("count=1") && tags["fail-hello"].ends_with(&format!("step=1 reason={reason}")), "{script}: {tags:?}");
+        assert!(
+            tags["fail-hello"].contains("count=1")
+                && tags["fail-hello"].ends_with(&format!("step=1 reason={reason}")),
+            "{script}: {tags:?}"
+        );
         assert!(cleaned.exists(), "{script}: the clean-up ran");
         // The default counts a failed node: the other one is blocked, and this one may be tried again.
         folder.run(&["plan", "hello"]).status(0).says("limit");
-        folder.run(&["run", "hello", "--node", "b", "--detailed-exitcode"]).status(11).says("limit");
+        folder
+            .run(&["run", "hello", "--node", "b", "--detailed-exitcode"])
+            .status(11)
+            .says("limit");
     }
 }
 
 #[test]
 fn a_failed_node_steps_aside_where_only_claims_count() {
     let folder = Folder::new(&["a", "b"]);
-    let script = format!("echo \"$ROUNDSMAN_NODE\" >> '{}'; test \"$ROUNDSMAN_NODE\" != a", folder.file("served").display());
-    folder.write("jobs/hello.toml", format!("{}[limits]\ncount = [\"in-work\"]\n", job(&script)));
+    let script = format!(
+        "echo \"$ROUNDSMAN_NODE\" >> '{}'; test \"$ROUNDSMAN_NODE\" != a",
+        folder.file("served").display()
+    );
+    folder.write(
+        "jobs/hello.toml",
+        format!("{}[limits]\ncount = [\"in-work\"]\n", job(&script)),
+    );
     folder.run(&["run", "hello", "--max", "all"]).status(1);
     assert_eq!(served(&folder), ["a", "b"]);
 }
@@ -118,7 +174,10 @@ fn a_failed_node_steps_aside_where_only_claims_count() {
 #[test]
 fn a_node_behind_a_transport_that_is_not_there_is_unreachable_not_failed() {
     let folder = Folder::new(&["a"]);
-    let settings = folder.read("roundsman.toml").replace("[provider.local]\n", "[provider.local]\nvia = [\"sh\", \"-c\", \"echo no route >&2; exit 255\"]\n");
+    let settings = folder.read("roundsman.toml").replace(
+        "[provider.local]\n",
+        "[provider.local]\nvia = [\"sh\", \"-c\", \"echo no route >&2; exit 255\"]\n",
+    );
     folder.write("roundsman.toml", settings);
     folder.write("jobs/hello.toml", job("true"));
     folder.run(&["run", "hello"]).status(1).says("unreachable");
@@ -131,11 +190,19 @@ fn plan_is_json_of_the_contract_and_writes_nothing() {
     folder.write("jobs/hello.toml", job("true"));
     let ran = folder.run(&["plan", "hello", "--format", "json"]).status(0);
     let plan: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one object");
-    assert_eq!((&plan["v"], &plan["job"], &plan["task"]), (&1.into(), &"hello".into(), &"hello".into()));
+    assert_eq!(
+        (&plan["v"], &plan["job"], &plan["task"]),
+        (&1.into(), &"hello".into(), &"hello".into())
+    );
     let expected = serde_json::json!({"node": "a", "name": null, "address": null, "zone": null, "verdict": "due", "reason": "never-served",
         "until": null, "last": null, "due": null, "overdue_s": 0, "lock": null});
     assert_eq!(plan["nodes"][0], expected);
-    let keys: Vec<&str> = ran.stdout.match_indices("\":").take(4).map(|(at, _)| ran.stdout[..at].rsplit('"').next().expect("a key")).collect();
+    let keys: Vec<&str> = ran
+        .stdout
+        .match_indices("\":")
+        .take(4)
+        .map(|(at, _)| ran.stdout[..at].rsplit('"').next().expect("a key"))
+        .collect();
     assert_eq!(keys, ["v", "job", "task", "at"]);
     assert!(folder.tags("a").is_empty() && folder.tags("b").is_empty());
 }
@@ -145,14 +212,34 @@ fn run_writes_one_event_a_line_and_finished_comes_last() {
     let folder = Folder::new(&["a"]);
     folder.write("jobs/hello.toml", job("echo working; exit 4"));
     let ran = folder.run(&["run", "hello", "--format", "json"]).status(1);
-    let events: Vec<serde_json::Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).expect("an object a line")).collect();
-    let words: Vec<&str> = events.iter().map(|event| event["event"].as_str().expect("a word")).collect();
-    assert_eq!(words, ["claimed", "step-started", "step-finished", "failed", "released", "finished"]);
+    let events: Vec<serde_json::Value> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an object a line"))
+        .collect();
+    let words: Vec<&str> = events
+        .iter()
+        .map(|event| event["event"].as_str().expect("a word"))
+        .collect();
+    assert_eq!(
+        words,
+        [
+            "claimed",
+            "step-started",
+            "step-finished",
+            "failed",
+            "released",
+            "finished"
+        ]
+    );
     for event in &events {
         assert_eq!((&event["v"], &event["job"]), (&1.into(), &"hello".into()));
     }
     let step = &events[2];
-    assert_eq!((&step["step"], &step["outcome"], &step["status"]), (&1.into(), &"failed".into(), &4.into()));
+    assert_eq!(
+        (&step["step"], &step["outcome"], &step["status"]),
+        (&1.into(), &"failed".into(), &4.into())
+    );
     assert_eq!(step["output_tail"], "working");
     assert!(step["took_s"].is_u64());
     let last = &events[5];
@@ -163,14 +250,35 @@ fn run_writes_one_event_a_line_and_finished_comes_last() {
 #[test]
 fn an_old_fleets_tag_is_adopted_in_every_date_form() {
     let folder = Folder::new(&["a"]);
-    let nodes = [("n1", "2026-01-05T00:00:00Z"), ("n2", "2026-01-02 00:00:00.5"), ("n3", "2026-01-03"), ("n4", "1767484800"), ("n5", "2026-01-01T02:00:00+01:00")];
-    let inventory: String = nodes.iter().map(|(id, last)| format!("[[provider.local.node]]\nid = \"{id}\"\ntags = {{ last-repaired = \"{last}\" }}\n")).collect();
-    let settings = folder.read("roundsman.toml").replace("[[provider.local.node]]\nid = \"a\"\n", &inventory);
+    let nodes = [
+        ("n1", "2026-01-05T00:00:00Z"),
+        ("n2", "2026-01-02 00:00:00.5"),
+        ("n3", "2026-01-03"),
+        ("n4", "1767484800"),
+        ("n5", "2026-01-01T02:00:00+01:00"),
+    ];
+    let inventory: String = nodes
+        .iter()
+        .map(|(id, last)| {
+            format!(
+                "[[provider.local.node]]\nid = \"{id}\"\ntags = {{ last-repaired = \"{last}\" }}\n"
+            )
+        })
+        .collect();
+    let settings = folder
+        .read("roundsman.toml")
+        .replace("[[provider.local.node]]\nid = \"a\"\n", &inventory);
     folder.write("roundsman.toml", settings);
-    folder.write("jobs/repair.toml", format!("last-tag = \"last-repaired\"\n{}", serving(&folder)));
+    folder.write(
+        "jobs/repair.toml",
+        format!("last-tag = \"last-repaired\"\n{}", serving(&folder)),
+    );
     folder.run(&["run", "repair", "--max", "all"]).status(0);
     assert_eq!(served(&folder), ["n5", "n2", "n3", "n4", "n1"]);
-    assert_eq!(folder.tags("n1").keys().collect::<Vec<_>>(), ["last-repaired", "took-repair"]);
+    assert_eq!(
+        folder.tags("n1").keys().collect::<Vec<_>>(),
+        ["last-repaired", "took-repair"]
+    );
 }
 
 #[test]
@@ -179,18 +287,31 @@ fn an_unreadable_or_future_date_makes_the_node_due_and_is_shown() {
     let settings = folder.read("roundsman.toml").replace("id = \"a\"\n", "id = \"a\"\ntags = { last-hello = \"soon\" }\n[[provider.local.node]]\nid = \"b\"\ntags = { last-hello = \"2199-01-01\" }\n");
     folder.write("roundsman.toml", settings);
     folder.write("jobs/hello.toml", serving(&folder));
-    folder.run(&["plan", "hello"]).status(0).says("unreadable-last");
-    folder.run(&["run", "hello", "--max", "all"]).status(0).says("soon").says("2199-01-01");
+    folder
+        .run(&["plan", "hello"])
+        .status(0)
+        .says("unreadable-last");
+    folder
+        .run(&["run", "hello", "--max", "all"])
+        .status(0)
+        .says("soon")
+        .says("2199-01-01");
     assert_eq!(served(&folder), ["a", "b"]);
 }
 
 #[test]
 fn an_unreadable_lock_blocks_until_it_is_broken_by_its_exact_value() {
     let folder = Folder::new(&["a"]);
-    let settings = folder.read("roundsman.toml").replace("id = \"a\"\n", "id = \"a\"\ntags = { lock = \"do not touch\" }\n");
+    let settings = folder.read("roundsman.toml").replace(
+        "id = \"a\"\n",
+        "id = \"a\"\ntags = { lock = \"do not touch\" }\n",
+    );
     folder.write("roundsman.toml", settings);
     folder.write("jobs/hello.toml", job("true"));
-    folder.run(&["run", "hello", "--detailed-exitcode"]).status(11).says("do not touch");
+    folder
+        .run(&["run", "hello", "--detailed-exitcode"])
+        .status(11)
+        .says("do not touch");
     folder.run(&["release", "a"]).status(2).says("--value");
     folder.run(&["release", "a", "--value", "do not"]).status(2);
 }
@@ -199,19 +320,37 @@ fn an_unreadable_lock_blocks_until_it_is_broken_by_its_exact_value() {
 fn a_hold_stops_claims_until_it_is_lifted() {
     let folder = Folder::new(&["a", "b"]);
     folder.write("jobs/hello.toml", serving(&folder));
-    folder.run(&["hold", "a", "--for", "1h", "--reason", "disk swap; see #12"]).status(0).says("a is on hold until");
+    folder
+        .run(&["hold", "a", "--for", "1h", "--reason", "disk swap; see #12"])
+        .status(0)
+        .says("a is on hold until");
     assert!(folder.tags("a")["hold"].starts_with("v1 scope=node by=tester at="));
     folder.run(&["run", "hello", "--max", "all"]).status(0);
     assert_eq!(served(&folder), ["b"]);
-    folder.run(&["run", "hello", "--node", "a", "--detailed-exitcode"]).status(11).says("disk swap- see -12");
-    folder.run(&["unhold", "a"]).status(0).says("no longer on hold");
-    folder.run(&["unhold", "a"]).status(0).says("was not on hold");
+    folder
+        .run(&["run", "hello", "--node", "a", "--detailed-exitcode"])
+        .status(11)
+        .says("disk swap- see -12");
+    folder
+        .run(&["unhold", "a"])
+        .status(0)
+        .says("no longer on hold");
+    folder
+        .run(&["unhold", "a"])
+        .status(0)
+        .says("was not on hold");
     folder.run(&["hold", "--fleet", "hello"]).status(0);
-    folder.run(&["run", "hello", "--detailed-exitcode"]).status(11).says("fleet is on hold");
+    folder
+        .run(&["run", "hello", "--detailed-exitcode"])
+        .status(11)
+        .says("fleet is on hold");
     folder.run(&["unhold", "--fleet", "hello"]).status(0);
     folder.run(&["run", "hello"]).status(0);
     assert_eq!(served(&folder), ["b", "a"]);
-    folder.run(&["hold", "nobody"]).status(2).says("there are a, b");
+    folder
+        .run(&["hold", "nobody"])
+        .status(2)
+        .says("there are a, b");
 }
 
 #[test]
@@ -230,94 +369,184 @@ fn work_done_elsewhere_is_marked_and_never_dated_back_or_ahead() {
 #[test]
 fn a_locked_node_is_neither_marked_nor_released_under_another_run() {
     let folder = Folder::new(&["a"]);
-    folder.write("jobs/hello.toml", job(&format!("while ! test -e '{}'; do sleep 0.05; done", folder.file("go").display())));
+    folder.write(
+        "jobs/hello.toml",
+        job(&format!(
+            "while ! test -e '{}'; do sleep 0.05; done",
+            folder.file("go").display()
+        )),
+    );
     let child = folder.start(&["run", "hello"]);
-    until("the node is locked", 20, || folder.file("state/roundsman.db").exists() && folder.run(&["plan", "hello"]).stdout.contains("locked"));
-    folder.run(&["mark", "hello", "a", "--at", "2026-01-01", "--reason", "x"]).status(2).says("locked");
-    folder.run(&["release", "a", "--run", "01ARZ3NDEKTSV4RRFFQ69G5FAV"]).status(2).says("not of");
+    until("the node is locked", 20, || {
+        folder.file("state/roundsman.db").exists()
+            && folder.run(&["plan", "hello"]).stdout.contains("locked")
+    });
+    folder
+        .run(&["mark", "hello", "a", "--at", "2026-01-01", "--reason", "x"])
+        .status(2)
+        .says("locked");
+    folder
+        .run(&["release", "a", "--run", "01ARZ3NDEKTSV4RRFFQ69G5FAV"])
+        .status(2)
+        .says("not of");
     folder.run(&["status"]).status(0).says("held by tester");
-    folder.run(&["release", "a"]).status(0).says("is released").says("look there");
+    folder
+        .run(&["release", "a"])
+        .status(0)
+        .says("is released")
+        .says("look there");
     folder.write("go", "");
     // Its holder finds the lease broken, and touches nothing more.
-    Ran::from(child.wait_with_output().expect("its output")).status(4).says("lease");
+    Ran::from(child.wait_with_output().expect("its output"))
+        .status(4)
+        .says("lease");
     assert!(folder.tags("a").is_empty());
 }
 
 #[test]
 fn status_finds_what_it_is_asked_for_and_leases_without_a_job() {
     let folder = Folder::new(&["a"]);
-    folder.write("jobs/hello.toml", format!("deadline = \"2h\"\n{}", job("false")));
-    folder.run(&["status", "--fail-on", "failed,overdue"]).status(0);
+    folder.write(
+        "jobs/hello.toml",
+        format!("deadline = \"2h\"\n{}", job("false")),
+    );
+    folder
+        .run(&["status", "--fail-on", "failed,overdue"])
+        .status(0);
     folder.run(&["run", "hello"]).status(1);
     folder.run(&["status", "--fail-on", "failed"]).status(3);
-    folder.run(&["mark", "hello", "a", "--at", "2026-01-01", "--reason", "x"]).status(0);
-    folder.run(&["status", "--fail-on", "overdue"]).status(3).says("overdue");
+    folder
+        .run(&["mark", "hello", "a", "--at", "2026-01-01", "--reason", "x"])
+        .status(0);
+    folder
+        .run(&["status", "--fail-on", "overdue"])
+        .status(3)
+        .says("overdue");
     let json = folder.run(&["status", "--format", "json"]).status(0).stdout;
     let status: serde_json::Value = serde_json::from_str(&json).expect("one object");
     assert_eq!(status["v"], 1);
     assert_eq!(status["jobs"][0]["nodes"][0]["failures"]["count"], 1);
     let lock = "v1 run=01ARZ3NDEKTSV4RRFFQ69G5FAV claim=01ARZ3NDEKTSV4RRFFQ69G5FAW seq=1 state=held set=0000 job=gone file=00000000 step=1 owner=x until=2026-01-01T00:00:00Z";
-    folder.write("roundsman.toml", folder.read("roundsman.toml").replace("id = \"a\"\n", &format!("id = \"a\"\ntags = {{ lock = \"{lock}\" }}\n")));
-    folder.run(&["status", "--fail-on", "suspect"]).status(3).says("gone, which has no file here");
+    folder.write(
+        "roundsman.toml",
+        folder.read("roundsman.toml").replace(
+            "id = \"a\"\n",
+            &format!("id = \"a\"\ntags = {{ lock = \"{lock}\" }}\n"),
+        ),
+    );
+    folder
+        .run(&["status", "--fail-on", "suspect"])
+        .status(3)
+        .says("gone, which has no file here");
 }
 
 #[test]
 fn what_a_node_prints_cannot_move_the_cursor() {
     let folder = Folder::new(&["a"]);
-    folder.write("jobs/hello.toml", job("printf 'one\\033[2Jtwo\\007'; exit 1"));
+    folder.write(
+        "jobs/hello.toml",
+        job("printf 'one\\033[2Jtwo\\007'; exit 1"),
+    );
     let ran = folder.run(&["run", "hello"]).status(1).says("two");
-    assert!(!ran.stderr.contains('\u{1b}') && !ran.stderr.contains('\u{7}') && !ran.stdout.contains('\u{1b}'));
+    assert!(
+        !ran.stderr.contains('\u{1b}')
+            && !ran.stderr.contains('\u{7}')
+            && !ran.stdout.contains('\u{1b}')
+    );
 }
 
 #[test]
 fn a_step_on_the_runner_runs_here_with_its_variables() {
     let folder = Folder::new(&["a"]);
-    folder.write("jobs/hello.toml", job("pwd > here; env > seen").replace("name = \"work\"", "name = \"work\"\non = \"runner\""));
+    folder.write(
+        "jobs/hello.toml",
+        job("pwd > here; env > seen")
+            .replace("name = \"work\"", "name = \"work\"\non = \"runner\""),
+    );
     folder.run(&["run", "hello"]).status(0);
-    assert_eq!(std::fs::canonicalize(folder.read("here").trim()).ok(), std::fs::canonicalize(folder.path()).ok());
-    assert!(folder.read("seen").contains("ROUNDSMAN_NODE=a\n") && folder.read("seen").contains("ROUNDSMAN_JOB=hello\n"));
+    assert_eq!(
+        std::fs::canonicalize(folder.read("here").trim()).ok(),
+        std::fs::canonicalize(folder.path()).ok()
+    );
+    assert!(
+        folder.read("seen").contains("ROUNDSMAN_NODE=a\n")
+            && folder.read("seen").contains("ROUNDSMAN_JOB=hello\n")
+    );
 }
 
 #[test]
 fn dry_run_shows_the_plan_and_does_nothing() {
     let folder = Folder::new(&["a"]);
     folder.write("jobs/hello.toml", serving(&folder));
-    folder.run(&["run", "hello", "--dry-run"]).status(0).says("never-served");
+    folder
+        .run(&["run", "hello", "--dry-run"])
+        .status(0)
+        .says("never-served");
     assert!(served(&folder).is_empty() && folder.tags("a").is_empty());
 }
 
 #[test]
 fn what_is_generated_is_complete() {
     let folder = Folder::new(&["a"]);
-    folder.run(&["completions", "bash"]).status(0).says("roundsman");
+    folder
+        .run(&["completions", "bash"])
+        .status(0)
+        .says("roundsman");
     folder.run(&["man"]).status(0).says(".TH roundsman");
-    folder.run(&["config", "--default"]).status(0).says("claim-within");
-    let config = folder.command(&["config"]).env("ROUNDSMAN_LEASE__TTL", "30m").output().expect("it starts");
-    let config = Ran::from(config).status(0).says("$ROUNDSMAN_LEASE__TTL").says("roundsman.toml:2").says("default");
+    folder
+        .run(&["config", "--default"])
+        .status(0)
+        .says("claim-within");
+    let config = folder
+        .command(&["config"])
+        .env("ROUNDSMAN_LEASE__TTL", "30m")
+        .output()
+        .expect("it starts");
+    let config = Ran::from(config)
+        .status(0)
+        .says("$ROUNDSMAN_LEASE__TTL")
+        .says("roundsman.toml:2")
+        .says("default");
     assert!(config.stdout.contains("lease.ttl"));
     let schema = folder.run(&["schema"]).status(0).stdout;
     let schema: serde_json::Value = serde_json::from_str(&schema).expect("JSON");
     assert_eq!(schema["additionalProperties"], false);
-    folder.run(&["--version"]).status(0).says(env!("CARGO_PKG_VERSION"));
-    folder.run(&["run", "--help"]).status(0).says("--detailed-exitcode");
+    folder
+        .run(&["--version"])
+        .status(0)
+        .says(env!("CARGO_PKG_VERSION"));
+    folder
+        .run(&["run", "--help"])
+        .status(0)
+        .says("--detailed-exitcode");
 }
 
 #[test]
 fn values_of_version_1_are_read_as_they_were_written() {
     let samples = include_str!("data/v1-tags.txt");
-    for sample in samples.lines().filter(|line| !line.starts_with('#') && !line.is_empty()) {
+    for sample in samples
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+    {
         let (key, value) = sample.split_once('\t').expect("a key and a value");
         match key {
             "lock" => {
-                let lock = roundsman::model::lock::Lock::parse(value).unwrap_or_else(|| panic!("unreadable: {value}"));
+                let lock = roundsman::model::lock::Lock::parse(value)
+                    .unwrap_or_else(|| panic!("unreadable: {value}"));
                 assert_eq!(lock.format(), value);
             }
             "fail-repair" => {
-                let fail = roundsman::model::record::Fail::parse(value).unwrap_or_else(|| panic!("unreadable: {value}"));
+                let fail = roundsman::model::record::Fail::parse(value)
+                    .unwrap_or_else(|| panic!("unreadable: {value}"));
                 assert_eq!(fail.format(), value);
             }
             "hold" => assert_eq!(roundsman::model::record::Hold::read(value).format(), value),
-            "last-repair" => assert_eq!(roundsman::model::time::parse_stamp(value).map(roundsman::model::time::format_stamp).as_deref(), Some(value)),
+            "last-repair" => assert_eq!(
+                roundsman::model::time::parse_stamp(value)
+                    .map(roundsman::model::time::format_stamp)
+                    .as_deref(),
+                Some(value)
+            ),
             "took-repair" => {
                 let span = roundsman::model::span::parse_span(value).expect("a duration");
                 assert_eq!(roundsman::model::span::format_span(span), value);

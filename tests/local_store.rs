@@ -226,8 +226,7 @@ fn claim_ids_rise_whatever_the_clock_says() {
     );
     let last = ClaimId::new((1 << 48) - 1, u128::MAX);
     assert_eq!(next_claim(&open(dir.path()), last), Ok(last));
-    let error = next_claim(&open(dir.path()), last)
-        .expect_err("there is none");
+    let error = next_claim(&open(dir.path()), last).expect_err("there is none");
     assert!(error.message.contains("roundsman.db"), "{error}");
 }
 
@@ -348,7 +347,9 @@ fn unknown_nodes_are_not_found_anywhere() {
         refused(wait(store.delete(&gone, &put("a", "b")))).kind,
         ErrorKind::NotFound
     );
-    let granted = wait(store.transact(&all(), ClaimId::new(1, 1), |_, _| (Some((gone.clone(), put("a", "b"))), ())));
+    let granted = wait(store.transact(&all(), ClaimId::new(1, 1), |_, _| {
+        (Some((gone.clone(), put("a", "b"))), ())
+    }));
     assert_eq!(granted.expect_err("gone").kind, ErrorKind::NotFound);
 }
 

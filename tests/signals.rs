@@ -9,7 +9,9 @@ use std::process::Child;
 use support::{Folder, Ran, job, until};
 
 fn send(signal: &str, child: &Child) {
-    let status = std::process::Command::new("kill").args(["-s", signal, &child.id().to_string()]).status();
+    let status = std::process::Command::new("kill")
+        .args(["-s", signal, &child.id().to_string()])
+        .status();
     assert!(status.expect("kill is there").success());
 }
 
@@ -19,10 +21,24 @@ fn end(child: Child) -> Ran {
 
 /// A job whose step waits for a file after it has said that it began; with a clean-up.
 fn waiting(folder: &Folder, on: &str) -> String {
-    let (begun, go, cleaned) = (folder.file("begun"), folder.file("go"), folder.file("cleaned"));
-    let script = format!("echo x > '{}'; while ! test -e '{}'; do sleep 0.05; done", begun.display(), go.display());
-    let step = job(&script).replace("name = \"work\"", &format!("name = \"work\"\non = \"{on}\""));
-    format!("{step}[[cleanup]]\nname = \"tidy\"\nrun = \"touch '{}'\"\n", cleaned.display())
+    let (begun, go, cleaned) = (
+        folder.file("begun"),
+        folder.file("go"),
+        folder.file("cleaned"),
+    );
+    let script = format!(
+        "echo x > '{}'; while ! test -e '{}'; do sleep 0.05; done",
+        begun.display(),
+        go.display()
+    );
+    let step = job(&script).replace(
+        "name = \"work\"",
+        &format!("name = \"work\"\non = \"{on}\""),
+    );
+    format!(
+        "{step}[[cleanup]]\nname = \"tidy\"\nrun = \"touch '{}'\"\n",
+        cleaned.display()
+    )
 }
 
 fn begun(folder: &Folder) {
@@ -31,7 +47,12 @@ fn begun(folder: &Folder) {
 
 #[test]
 fn a_signal_ends_the_step_cleans_up_says_stopped_and_lets_go() {
-    for (signal, status, on) in [("TERM", 143, "node"), ("INT", 130, "node"), ("TERM", 143, "runner"), ("INT", 130, "runner")] {
+    for (signal, status, on) in [
+        ("TERM", 143, "node"),
+        ("INT", 130, "node"),
+        ("TERM", 143, "runner"),
+        ("INT", 130, "runner"),
+    ] {
         let folder = Folder::new(&["a"]);
         folder.write("jobs/hello.toml", waiting(&folder, on));
         let child = folder.start(&["run", "hello"]);
@@ -39,9 +60,19 @@ fn a_signal_ends_the_step_cleans_up_says_stopped_and_lets_go() {
         send(signal, &child);
         end(child).status(status).says("stopped");
         let tags = folder.tags("a");
-        assert_eq!(tags.keys().collect::<Vec<_>>(), ["fail-hello"], "{signal} {on}");
-        assert!(tags["fail-hello"].ends_with("step=1 reason=stopped"), "{tags:?}");
-        assert!(folder.file("cleaned").exists(), "{signal} {on}: the clean-up ran");
+        assert_eq!(
+            tags.keys().collect::<Vec<_>>(),
+            ["fail-hello"],
+            "{signal} {on}"
+        );
+        assert!(
+            tags["fail-hello"].ends_with("step=1 reason=stopped"),
+            "{tags:?}"
+        );
+        assert!(
+            folder.file("cleaned").exists(),
+            "{signal} {on}: the clean-up ran"
+        );
     }
 }
 
@@ -50,12 +81,21 @@ fn a_second_signal_leaves_at_once_and_says_when_the_lease_runs_out() {
     let folder = Folder::new(&["a"]);
     // A step that does not heed TERM.
     let (begun_at, go) = (folder.file("begun"), folder.file("go"));
-    let script = format!("trap '' TERM; echo x > '{}'; while ! test -e '{}'; do sleep 0.05; done", begun_at.display(), go.display());
+    let script = format!(
+        "trap '' TERM; echo x > '{}'; while ! test -e '{}'; do sleep 0.05; done",
+        begun_at.display(),
+        go.display()
+    );
     folder.write("jobs/hello.toml", job(&script));
     let child = folder.start(&["run", "hello"]);
     begun(&folder);
     send("TERM", &child);
-    until("the lock says stopping", 5, || folder.tags("a").get("lock").is_some_and(|lock| lock.contains(" state=stopping ")));
+    until("the lock says stopping", 5, || {
+        folder
+            .tags("a")
+            .get("lock")
+            .is_some_and(|lock| lock.contains(" state=stopping "))
+    });
     send("TERM", &child);
     end(child).status(143).says("its lease runs out");
     assert!(folder.tags("a").contains_key("lock"));
@@ -68,7 +108,9 @@ fn a_closed_pipe_on_stdout_does_not_end_the_run() {
     folder.write("jobs/hello.toml", waiting(&folder, "node"));
     let mut child = folder.start(&["run", "hello", "--format", "json"]);
     let mut first = String::new();
-    BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut first).expect("a line");
+    BufReader::new(child.stdout.take().expect("a pipe"))
+        .read_line(&mut first)
+        .expect("a line");
     assert!(first.contains("\"claimed\""));
     // The reader is gone by now.
     folder.write("go", "");
@@ -80,7 +122,12 @@ fn a_closed_pipe_on_stdout_does_not_end_the_run() {
 fn a_reader_that_has_seen_enough_is_no_error() {
     let folder = Folder::new(&["a"]);
     folder.write("jobs/hello.toml", job("true"));
-    for args in [vec!["plan", "hello"], vec!["status"], vec!["schema"], vec!["config"]] {
+    for args in [
+        vec!["plan", "hello"],
+        vec!["status"],
+        vec!["schema"],
+        vec!["config"],
+    ] {
         let mut child = folder.start(&args);
         drop(child.stdout.take());
         end(child).status(0).is_calm();
@@ -91,8 +138,17 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 fn on_a_full_disk(folder: &Folder, kib: u32, args: &[&str]) -> Ran {
     let ours = folder.command(&[]);
     let mut command = std::process::Command::new("sh");
-    command.arg("-c").arg(format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kib * 2)).arg(ours.get_program()).args(args);
-    command.current_dir(folder.path()).env("HOME", folder.path());
+    command
+        .arg("-c")
+        .arg(format!(
+            "trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"",
+            kib * 2
+        ))
+        .arg(ours.get_program())
+        .args(args);
+    command
+        .current_dir(folder.path())
+        .env("HOME", folder.path());
     command.output().expect("it starts").into()
 }
 
@@ -100,8 +156,13 @@ fn on_a_full_disk(folder: &Folder, kib: u32, args: &[&str]) -> Ran {
 fn a_full_disk_claims_nothing_and_says_so() {
     let folder = Folder::new(&["a"]);
     let file = folder.file("served");
-    folder.write("jobs/hello.toml", job(&format!("echo x >> '{}'", file.display())));
-    let ran = on_a_full_disk(&folder, 1, &["run", "hello"]).is_calm().status(5);
+    folder.write(
+        "jobs/hello.toml",
+        job(&format!("echo x >> '{}'", file.display())),
+    );
+    let ran = on_a_full_disk(&folder, 1, &["run", "hello"])
+        .is_calm()
+        .status(5);
     assert!(ran.stderr.contains("roundsman.db"), "{}", ran.stderr);
     assert!(!file.exists(), "nothing was begun");
     // With room again all is well.
@@ -113,8 +174,15 @@ fn a_full_disk_claims_nothing_and_says_so() {
 fn a_read_only_store_is_told_with_its_path() {
     let folder = Folder::new(&["a"]);
     folder.write("jobs/hello.toml", job("true"));
-    folder.write("state/roundsman.db", "this is no database, and it is long enough to be looked at as one by anybody");
-    folder.run(&["run", "hello"]).is_calm().status(5).says("roundsman.db");
+    folder.write(
+        "state/roundsman.db",
+        "this is no database, and it is long enough to be looked at as one by anybody",
+    );
+    folder
+        .run(&["run", "hello"])
+        .is_calm()
+        .status(5)
+        .says("roundsman.db");
 }
 
 #[test]
@@ -125,7 +193,10 @@ fn a_run_killed_with_its_lock_is_suspect_and_not_begun_again_before_its_time() {
     begun(&folder);
     child.kill().expect("it was running");
     child.wait().expect("it has ended");
-    folder.run(&["run", "hello", "--detailed-exitcode"]).status(11).says("locked");
+    folder
+        .run(&["run", "hello", "--detailed-exitcode"])
+        .status(11)
+        .says("locked");
     assert!(folder.tags("a").contains_key("lock"));
     folder.write("go", "");
 }

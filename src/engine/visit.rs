@@ -244,7 +244,10 @@ impl<'a, P: Ports> Visit<'a, P> {
     fn tell_chosen(&self) {
         let took = self.node.tags.get(self.engine.rules.keys.took.as_str());
         let took_before = took.and_then(|took| parse_span(took).ok());
-        self.tell(EventKind::Chosen { name: self.node.name.clone(), took_before });
+        self.tell(EventKind::Chosen {
+            name: self.node.name.clone(),
+            took_before,
+        });
     }
 
     /// What was waited for has been granted.

@@ -40,7 +40,10 @@ impl Signals {
 ///
 /// # Errors
 /// When the operating system does not let signals be listened to; then the future has not begun.
-pub async fn while_listening<T>(future: impl Future<Output = T>, mut tell: impl FnMut(Signal)) -> std::io::Result<T> {
+pub async fn while_listening<T>(
+    future: impl Future<Output = T>,
+    mut tell: impl FnMut(Signal),
+) -> std::io::Result<T> {
     let mut signals = listen()?;
     let mut future = std::pin::pin!(future);
     loop {

@@ -30,7 +30,13 @@ impl Ran {
     /// Fails unless it ended so; shows everything.
     #[track_caller]
     pub fn status(self, expected: i32) -> Self {
-        assert_eq!(self.status, Some(expected), "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.status,
+            Some(expected),
+            "\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 
@@ -38,29 +44,46 @@ impl Ran {
     #[track_caller]
     pub fn says(self, expected: &str) -> Self {
         let said = self.stdout.contains(expected) || self.stderr.contains(expected);
-        assert!(said, "expected {expected:?}\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        assert!(
+            said,
+            "expected {expected:?}\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 
     /// Fails if it panicked or spoke of a bug.
     #[track_caller]
     pub fn is_calm(self) -> Self {
-        let panicked = self.stderr.contains("panicked") || self.status == Some(70) || self.status == Some(101);
-        assert!(!panicked && self.status.is_some(), "\n--- stdout\n{}\n--- stderr\n{}", self.stdout, self.stderr);
+        let panicked =
+            self.stderr.contains("panicked") || self.status == Some(70) || self.status == Some(101);
+        assert!(
+            !panicked && self.status.is_some(),
+            "\n--- stdout\n{}\n--- stderr\n{}",
+            self.stdout,
+            self.stderr
+        );
         self
     }
 }
 
 /// A job that runs `script` on every node, hourly.
 pub fn job(script: &str) -> String {
-    format!("every = \"1h\"\n[fleet]\nall = true\n[[step]]\nname = \"work\"\nrun = '''\n{script}\n'''\n")
+    format!(
+        "every = \"1h\"\n[fleet]\nall = true\n[[step]]\nname = \"work\"\nrun = '''\n{script}\n'''\n"
+    )
 }
 
 impl Folder {
     /// A folder with a local fleet of these nodes, and no jobs.
     pub fn new(nodes: &[&str]) -> Self {
-        let folder = Self { dir: tempfile::tempdir().expect("a folder") };
-        let inventory: String = nodes.iter().map(|id| format!("[[provider.local.node]]\nid = \"{id}\"\n")).collect();
+        let folder = Self {
+            dir: tempfile::tempdir().expect("a folder"),
+        };
+        let inventory: String = nodes
+            .iter()
+            .map(|id| format!("[[provider.local.node]]\nid = \"{id}\"\n"))
+            .collect();
         folder.write("roundsman.toml", &format!("[lease]\nowner = \"tester\"\n[provider]\nkind = \"local\"\n[provider.local]\nstore = \"state/roundsman.db\"\n{inventory}"));
         folder
     }
@@ -86,8 +109,16 @@ impl Folder {
     /// The binary here, with nothing in its environment that it would read.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_roundsman"));
-        command.args(args).current_dir(self.path()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", self.path());
+        command
+            .args(args)
+            .current_dir(self.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("HOME", self.path());
         command
     }
 
@@ -108,7 +139,11 @@ impl Folder {
             .arg(node)
             .output()
             .expect("python3 is needed by these tests: install it");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         serde_json::from_slice(&output.stdout).expect("JSON")
     }
 }
@@ -118,7 +153,10 @@ impl Folder {
 pub fn until(what: &str, seconds: u64, mut done: impl FnMut() -> bool) {
     let began = std::time::Instant::now();
     while !done() {
-        assert!(began.elapsed().as_secs() < seconds, "{what}: not within {seconds} s");
+        assert!(
+            began.elapsed().as_secs() < seconds,
+            "{what}: not within {seconds} s"
+        );
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
 }

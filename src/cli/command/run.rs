@@ -72,12 +72,22 @@ async fn serve(
     let first = Cell::new(None);
     let report = Report::new(context, rules);
     let tell = |event: Event| report.event(&event);
-    let engine = Engine { ports: world, rules, owner: &owner, report: &tell };
+    let engine = Engine {
+        ports: world,
+        rules,
+        owner: &owner,
+        report: &tell,
+    };
     let served = signals::while_listening(round(&engine, orders, stop), |signal| {
         first.set(first.get().or(Some(signal)));
         bell.ring();
     });
-    let round = served.await.map_err(|error| Failure::usage(format!("signals cannot be listened to: {error}"), "this is a bug"))?;
+    let round = served.await.map_err(|error| {
+        Failure::usage(
+            format!("signals cannot be listened to: {error}"),
+            "this is a bug",
+        )
+    })?;
     report.finish();
     Ok((round, first.get()))
 }

@@ -27,8 +27,8 @@ const OUTPUT_WIDTH: usize = 400;
 /// Tells people what happens, on stderr. Whatever cannot be written is not told: a closed stderr ends no run.
 pub struct Human {
     look: Look,
-    names: BTreeMap<NodeId, String>,
-    took_before: BTreeMap<NodeId, Duration>,
+    names: RefCell<BTreeMap<NodeId, String>>,
+    took_before: RefCell<BTreeMap<NodeId, Duration>>,
     live: Option<Live>,
     out: RefCell<Box<dyn Write>>,
 }
@@ -43,13 +43,10 @@ impl fmt::Debug for Human {
 }
 
 impl Human {
-    /// Tells on stderr. `names` are the nodes' names for people, `took_before` how long their last runs took.
-    pub fn new(
-        look: Look,
-        names: BTreeMap<NodeId, String>,
-        took_before: BTreeMap<NodeId, Duration>,
-    ) -> Self {
+    /// Tells on stderr. What nodes are called, and how long their last runs took, is learnt from the events.
+    pub fn new(look: Look) -> Self {
         let live = (look.terminal && !look.quiet).then(Live::on_stderr);
+        let (names, took_before) = (BTreeMap::new(), BTreeMap::new());
         Self::on(look, names, took_before, live, Box::new(std::io::stderr()))
     }
 
@@ -62,8 +59,8 @@ impl Human {
     ) -> Self {
         Self {
             look,
-            names,
-            took_before,
+            names: RefCell::new(names),
+            took_before: RefCell::new(took_before),
             live,
             out: RefCell::new(out),
         }
@@ -71,8 +68,9 @@ impl Human {
 
     /// Tells of one event.
     pub fn event(&self, event: &Event) {
+        self.learn(event);
         let node = event.node.as_ref().map_or_else(String::new, |id| {
-            label(id.as_str(), self.names.get(id).map(String::as_str))
+            label(id.as_str(), self.names.borrow().get(id).map(String::as_str))
         });
         // The line in place goes before the sentence that ends it, and changes after the one that begins it.
         self.drop_line(event);
@@ -89,6 +87,17 @@ impl Human {
             }
         }
         self.change_line(event, &node);
+    }
+
+    fn learn(&self, event: &Event) {
+        if let (EventKind::Chosen { name, took_before }, Some(id)) = (&event.kind, &event.node) {
+            self.names
+                .borrow_mut()
+                .extend(name.clone().map(|name| (id.clone(), name)));
+            self.took_before
+                .borrow_mut()
+                .extend(took_before.map(|took| (id.clone(), took)));
+        }
     }
 
     /// Takes what is shown in place off the terminal. Later events are told all the same.
@@ -175,7 +184,7 @@ impl Human {
             EventKind::StepStarted { step, name, .. } => Doing::Step {
                 step: *step,
                 name: name.clone(),
-                before: self.took_before.get(id).copied(),
+                before: self.took_before.borrow().get(id).copied(),
             },
             EventKind::StepFinished { .. } => Doing::Next("going on"),
             EventKind::Committed { .. } | EventKind::Failed { .. } => Doing::Next("letting go"),

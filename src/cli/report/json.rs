@@ -140,7 +140,9 @@ pub fn event(job: &str, event: &Event) -> Option<String> {
 
 fn details(kind: &EventKind) -> Option<(&'static str, Value)> {
     Some(match kind {
-        EventKind::Chosen { .. } | EventKind::Settling { .. } | EventKind::Warned { .. } => return None,
+        EventKind::Chosen { .. } | EventKind::Settling { .. } | EventKind::Warned { .. } => {
+            return None;
+        }
         EventKind::Claimed { until } => ("claimed", json!({ "until": format_stamp(*until) })),
         EventKind::ClaimLost { why } => ("claim-lost", json!({ "why": why })),
         EventKind::Adopted { was } => ("adopted", json!({ "was": was.label() })),

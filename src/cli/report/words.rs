@@ -36,6 +36,7 @@ impl Weight {
 pub(super) fn sentence(event: &Event, node: &str) -> Option<(Weight, String)> {
     let until = |at| near(at, event.at);
     let (weight, what) = match &event.kind {
+        EventKind::Chosen { .. } => return None,
         EventKind::Settling { for_ } => (
             Weight::Info,
             format!("claiming, settles for {}", short_span(*for_)),
