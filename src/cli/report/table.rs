@@ -6,7 +6,7 @@ use crate::cli::report::grid::{Cell, Field, render};
 use crate::cli::report::paint::Paint;
 use crate::cli::report::status::{StatusJob, StatusNode};
 use crate::cli::report::text::harmless_line;
-use crate::cli::report::times::{both, relative};
+use crate::cli::report::times::{both, relative, wrapped};
 use crate::model::decide::Row;
 use crate::model::node::Node;
 use crate::model::reason::Verdict;
@@ -62,7 +62,8 @@ pub fn plan(rules: &Rules, view: &View, rows: &[Row], look: Look) -> String {
         field("why", 5, 22, of(&|row| Cell::new(&row.detail))),
     ];
     fields.retain(|field| !field.is_empty());
-    format!("{job}: {}\n\n{}", counts(rows), render(&fields, look))
+    let heading = wrapped(&format!("{job}: {}", counts(rows)), look.width.max(60));
+    format!("{heading}\n{}", render(&fields, look))
 }
 
 /// `status` of one job: a heading, each node, and how far the round is.
@@ -71,7 +72,7 @@ pub fn status(job: &StatusJob, look: Look) -> String {
     let held = job
         .held
         .as_ref()
-        .map(|held| format!("{}\n", harmless_line(held)))
+        .map(|held| wrapped(&harmless_line(held), look.width.max(60)))
         .unwrap_or_default();
     if job.nodes.is_empty() {
         return format!("{title}: the fleet is empty\n{held}");
@@ -97,8 +98,9 @@ pub fn status(job: &StatusJob, look: Look) -> String {
     ];
     fields.retain(|field| !field.is_empty());
     let nodes = plural(job.nodes.len(), "node");
+    let heading = wrapped(&format!("{title}: {nodes}"), look.width.max(60));
     format!(
-        "{title}: {nodes}\n{held}\n{}{}",
+        "{heading}{held}\n{}{}",
         render(&fields, look),
         progress(job, look)
     )

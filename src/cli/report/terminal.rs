@@ -95,7 +95,7 @@ impl Live {
         });
         bar.set_style(style);
         bar.reset_elapsed();
-        bar.tick();
+        bar.force_draw();
     }
 
     /// Takes a node's line away.

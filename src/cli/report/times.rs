@@ -61,6 +61,23 @@ pub(super) fn cut(text: &str, most: usize) -> String {
     format!("{kept}…")
 }
 
+/// The text, broken at blanks so that no line is longer than `width` where it can be; each line ended. Later lines
+/// are indented.
+pub(super) fn wrapped(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) => lines.push(format!("  {word}")),
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,6 +97,12 @@ mod tests {
         assert_eq!(relative(at("2026-11-23T00:10:00.4Z"), now), "now");
         assert_eq!(near(at("2026-11-23T00:30:00Z"), now), "00:30:00Z");
         assert_eq!(near(at("2026-11-24T00:30:00Z"), now), "2026-11-24 00:30Z");
+    }
+
+    #[test]
+    fn a_long_line_is_broken_at_its_blanks() {
+        assert_eq!(wrapped("one two three", 8), "one two\n  three\n");
+        assert_eq!(wrapped("one-two-three", 8), "one-two-three\n");
     }
 
     #[test]
