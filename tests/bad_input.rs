@@ -202,7 +202,11 @@ fn a_wrong_setting_names_its_file_or_variable() {
     };
     variable("ROUNDSMAN_LEASE__MARGIN", "1s", "margin");
     variable("ROUNDSMAN_LEASE__TTL", "soon", "soon");
-    variable("ROUNDSMAN_LEASE__TTTL", "1h", "ttl");
+    variable(
+        "ROUNDSMAN_LEASE__TTTL",
+        "1h",
+        "did you mean `ROUNDSMAN_LEASE__TTL`",
+    );
     variable("ROUNDSMAN_PROVIDER__KIND", "gcp", "gcp");
     let folder = folder();
     folder

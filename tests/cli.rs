@@ -528,7 +528,7 @@ fn values_of_version_1_are_read_as_they_were_written() {
         .lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty())
     {
-        let (key, value) = sample.split_once('\t').expect("a key and a value");
+        let (key, value) = sample.split_once(" | ").expect("a key and a value");
         match key {
             "lock" => {
                 let lock = roundsman::model::lock::Lock::parse(value)

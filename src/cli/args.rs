@@ -41,7 +41,7 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub config: Option<PathBuf>,
     /// Look for jobs here; may be given several times
-    #[arg(long, global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    #[arg(id = "jobs-dir", long = "jobs", global = true, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub jobs: Vec<PathBuf>,
     /// Where the nodes are: aws or local
     #[arg(long, global = true, value_name = "KIND")]
@@ -269,4 +269,14 @@ pub struct Config {
     /// Print the commented defaults instead
     #[arg(long)]
     pub default: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
 }

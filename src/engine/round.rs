@@ -20,7 +20,7 @@ use crate::model::lock::{Lock, LockState};
 use crate::model::record::Last;
 use crate::model::run::Result as RunResult;
 use crate::model::suspect::Abandoned;
-use crate::model::time::Now;
+use crate::model::time::{Moment, Now};
 use crate::model::view::View;
 use crate::port::{Clock, Consistency, ErrorKind, PortError, Ports, Put, Store, WriteError};
 
@@ -68,6 +68,7 @@ pub struct Served {
 
 type Visiting<'v> = Pin<Box<dyn Future<Output = (NodeId, Visited, Duration)> + 'v>>;
 
+#[derive(Default)]
 struct State {
     counts: Counts,
     error: Option<PortError>,
@@ -83,10 +84,17 @@ struct State {
     unanswered: Option<PortError>,
     losses: u32,
     warned: bool,
+    /// Nothing could be taken at the last look, and nothing has changed since.
+    idle: bool,
+    /// When the next look may be: after a lost claim a random while later.
+    not_before: Moment,
 }
 
 /// Runs one invocation to its end.
-pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, mut stop: Stop) -> Round {
+///
+/// Looking for the next node and the visits of those in hand go on side by side: a slow read of the fleet must not
+/// keep a lease from its renewal.
+pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, stop: Stop) -> Round {
     let transactional = engine.ports.store().consistency() == Consistency::Transactional;
     let rules = engine.rules;
     let terms = Terms {
@@ -98,52 +106,47 @@ pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, mut stop: 
         only: orders.only.clone(),
         skip: BTreeSet::new(),
     };
-    let mut state = State {
-        counts: Counts::default(),
-        error: None,
-        cut_short: false,
-        last_look: None,
-        served: Vec::new(),
-        skip: BTreeSet::new(),
-        taken: 0,
-        not_claimed: 0,
-        unanswered: None,
-        losses: 0,
-        warned: false,
-    };
+    let mut state = State::default();
+    let mut taking: Option<Taking<'_>> = None;
     let mut visits: FuturesUnordered<Visiting<'_>> = FuturesUnordered::new();
     loop {
-        let room = orders.max.is_none_or(|max| state.taken < max)
-            && visits.len() < orders.parallel as usize;
-        if room && state.error.is_none() && stop.urgency() == Urgency::Go {
-            match engine.take(&terms, orders, &mut state).await {
-                Ok(Some(begin)) => {
-                    state.taken += 1;
-                    state.skip.insert(begin.node.id.clone());
-                    let (wish, stop) = (&again, stop.clone());
-                    visits.push(Box::pin(async move {
-                        let (node, began) = (begin.node.id.clone(), engine.now().boot);
-                        let visited = visit(engine, terms, wish, begin, stop).await;
-                        (node, visited, engine.now().boot.since(began))
-                    }));
-                    continue;
-                }
-                Ok(None) => {}
-                Err(error) => state.error = Some(error),
-            }
+        if taking.is_none()
+            && state.wants_more(orders, visits.len())
+            && stop.urgency() == Urgency::Go
+        {
+            let wish = Wish {
+                only: orders.only.clone(),
+                skip: state.skip.clone(),
+            };
+            taking = Some(Box::pin(engine.take_later(
+                terms,
+                wish,
+                state.not_before,
+                stop.clone(),
+            )));
         }
-        let Some((node, visited, took)) = visits.next().await else {
+        if taking.is_none() && visits.is_empty() {
             break;
-        };
-        let pause = state.count(&node, visited, took);
-        if pause && state.error.is_none() {
-            let until = engine
-                .now()
-                .boot
-                .plus(backoff(state.losses.min(4), engine.ports.clock().random()));
-            tokio::select! {
-                () = engine.sleep_until(until) => {}
-                _ = stop.more_than(Urgency::Go) => {}
+        }
+        tokio::select! {
+            biased;
+            Some((node, visited, took)) = visits.next(), if !visits.is_empty() => {
+                if state.count(&node, visited, took) {
+                    let wait = backoff(state.losses.min(4), engine.ports.clock().random());
+                    state.not_before = engine.now().boot.plus(wait);
+                }
+            }
+            taken = arrived(&mut taking) => {
+                taking = None;
+                let Some(begin) = engine.take_in(taken, &mut state) else {
+                    continue;
+                };
+                let (wish, stop) = (&again, stop.clone());
+                visits.push(Box::pin(async move {
+                    let (node, began) = (begin.node.id.clone(), engine.now().boot);
+                    let visited = visit(engine, terms, wish, begin, stop).await;
+                    (node, visited, engine.now().boot.since(began))
+                }));
             }
         }
     }
@@ -159,9 +162,35 @@ pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, mut stop: 
     }
 }
 
+/// A look for the next node, under way.
+type Taking<'t> = Pin<Box<dyn Future<Output = Result<Taken, PortError>> + 't>>;
+
+/// What a look for the next node gave.
+struct Taken {
+    /// What to begin; `None`: nothing can be taken now.
+    begin: Option<Begin>,
+    /// What was seen, and decided; `None`: told to stop before looking.
+    look: Option<(View, Vec<Row>)>,
+}
+
+async fn arrived(taking: &mut Option<Taking<'_>>) -> Result<Taken, PortError> {
+    match taking {
+        Some(taking) => taking.await,
+        None => std::future::pending().await,
+    }
+}
+
 impl State {
+    /// Whether another node may be looked for.
+    fn wants_more(&self, orders: &Orders, in_hand: usize) -> bool {
+        let room =
+            orders.max.is_none_or(|max| self.taken < max) && in_hand < orders.parallel as usize;
+        room && self.error.is_none() && !self.idle
+    }
+
     /// Counts how a visit ended; `true`: the next claim waits a random while.
     fn count(&mut self, node: &NodeId, visited: Visited, took: Duration) -> bool {
+        self.idle = false;
         if let Visited::Recorded(result) = &visited {
             self.served.push(Served {
                 node: node.clone(),
@@ -215,29 +244,63 @@ impl State {
 }
 
 impl<P: Ports> Engine<'_, P> {
-    /// Looks, decides, and takes the first node that may be taken. `None`: there is none now.
-    async fn take(
+    /// Takes in what a look gave; `Some`: a visit begins.
+    fn take_in(&self, taken: Result<Taken, PortError>, state: &mut State) -> Option<Begin> {
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(error) => {
+                state.error = Some(error);
+                return None;
+            }
+        };
+        if let Some((view, rows)) = taken.look {
+            self.warn_once(&rows, state);
+            state.last_look = Some((view, rows));
+        }
+        state.idle = taken.begin.is_none();
+        let begin = taken.begin?;
+        state.taken += 1;
+        state.skip.insert(begin.node.id.clone());
+        Some(begin)
+    }
+
+    /// The same as [`Engine::take`], not before a moment; nothing when told to stop until then.
+    async fn take_later(
         &self,
-        terms: &Terms,
-        orders: &Orders,
-        state: &mut State,
-    ) -> Result<Option<Begin>, PortError> {
+        terms: Terms,
+        wish: Wish,
+        not_before: Moment,
+        mut stop: Stop,
+    ) -> Result<Taken, PortError> {
+        tokio::select! {
+            biased;
+            _ = stop.more_than(Urgency::Go) => return Ok(Taken { begin: None, look: None }),
+            () = self.sleep_until(not_before) => {}
+        }
+        self.take(&terms, &wish).await
+    }
+
+    /// Looks, decides, and takes the first node that may be taken.
+    async fn take(&self, terms: &Terms, wish: &Wish) -> Result<Taken, PortError> {
         // Every leftover that is removed makes the next look another one; more than there are nodes means trouble.
         for _ in 0..1_000 {
-            let wish = Wish {
-                only: orders.only.clone(),
-                skip: state.skip.clone(),
-            };
-            let begin = if terms.transactional {
-                self.transact(terms, &wish, state).await?
+            let (chosen, view, rows) = if terms.transactional {
+                self.transact(terms, wish).await?
             } else {
-                self.choose(&wish, state).await?
+                self.choose(wish).await?
             };
-            match begin {
-                Chosen::Begin(begin) => return Ok(Some(*begin)),
-                Chosen::Nothing => return Ok(None),
-                Chosen::Leftover { node, found } => self.remove(&node, found).await?,
-            }
+            let begin = match chosen {
+                Chosen::Begin(begin) => Some(*begin),
+                Chosen::Nothing => None,
+                Chosen::Leftover { node, found } => {
+                    self.remove(&node, found).await?;
+                    continue;
+                }
+            };
+            return Ok(Taken {
+                begin,
+                look: Some((view, rows)),
+            });
         }
         Err(PortError::new(
             ErrorKind::Other,
@@ -245,18 +308,15 @@ impl<P: Ports> Engine<'_, P> {
         ))
     }
 
-    async fn choose(&self, wish: &Wish, state: &mut State) -> Result<Chosen, PortError> {
+    async fn choose(&self, wish: &Wish) -> Result<(Chosen, View, Vec<Row>), PortError> {
         let view = observe(self.ports, self.rules).await?;
         self.check_clock()?;
         let rows = decide(self.rules, &view, wish);
-        self.warn_once(&rows, state);
-        let now = self.now();
-        let claim = ClaimId::new(epoch_ms(now), self.ports.clock().random());
+        let claim = ClaimId::new(epoch_ms(self.now()), self.ports.clock().random());
         let chosen = self.first(&view, &rows, claim, |own, over| {
             (Lease::claim(own, over), false)
         });
-        state.last_look = Some((view, rows));
-        Ok(chosen)
+        Ok((chosen, view, rows))
     }
 
     /// Claims where reading, deciding and writing are one transaction.
@@ -264,8 +324,7 @@ impl<P: Ports> Engine<'_, P> {
         &self,
         terms: &Terms,
         wish: &Wish,
-        state: &mut State,
-    ) -> Result<Chosen, PortError> {
+    ) -> Result<(Chosen, View, Vec<Row>), PortError> {
         let proposed = ClaimId::new(epoch_ms(self.now()), self.ports.clock().random());
         let key = self.rules.keys.lock.clone();
         let decide = |nodes, claim| {
@@ -290,14 +349,10 @@ impl<P: Ports> Engine<'_, P> {
             };
             (grant, (chosen, view, rows))
         };
-        let (chosen, view, rows) = self
-            .ports
+        self.ports
             .store()
             .transact(&self.rules.job.fleet, proposed, decide)
-            .await?;
-        self.warn_once(&rows, state);
-        state.last_look = Some((view, rows));
-        Ok(chosen)
+            .await
     }
 
     /// The first row that may be taken, as something to begin with.

@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_user_is_found_by_number() {
-        let passwd = "# comment\nroot:x:0:0:root:/root:/bin/sh\n\nbroken\nann:x:1000:1000::/home/ann:/bin/sh\n";
+        let passwd = "# comment\nroot:x:0:0:root:/root:/bin/sh\n\nbroken\nann:x:1000:1000::/nonexistent:/bin/sh\n";
         assert_eq!(user_of(0, passwd).as_deref(), Some("root"));
         assert_eq!(user_of(1000, passwd).as_deref(), Some("ann"));
         assert_eq!(user_of(7, passwd), None);

@@ -65,10 +65,19 @@ pub(super) async fn status(context: &Context, args: &args::Status) -> Result<Exi
         }
         shown.push(describe(&rules, &view, &rows));
     }
-    orphans.sort_by(|a: &Orphan, b| a.node.cmp(&b.node));
+    show(context, &shown, orphans);
+    Ok(if found {
+        exit.worse(Exit::FailOn)
+    } else {
+        exit
+    })
+}
+
+fn show(context: &Context, shown: &[StatusJob], mut orphans: Vec<Orphan>) {
+    orphans.sort_by(|a, b| a.node.cmp(&b.node));
     orphans.dedup();
     if context.json() {
-        answer(&format!("{}\n", json::status(&shown, &orphans)));
+        answer(&format!("{}\n", json::status(shown, &orphans)));
     } else {
         let tables: Vec<String> = shown
             .iter()
@@ -86,11 +95,6 @@ pub(super) async fn status(context: &Context, args: &args::Status) -> Result<Exi
             ));
         }
     }
-    Ok(if found {
-        exit.worse(Exit::FailOn)
-    } else {
-        exit
-    })
 }
 
 fn stands_out(rules: &Rules, view: &View, row: &Row, what: &[FailOn]) -> bool {

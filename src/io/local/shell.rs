@@ -258,5 +258,4 @@ fn component(id: &NodeId) -> String {
 }
 
 #[cfg(test)]
-#[path = "shell_tests.rs"]
 pub(crate) mod tests;
