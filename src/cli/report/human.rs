@@ -50,7 +50,14 @@ impl Human {
         took_before: BTreeMap<NodeId, Duration>,
     ) -> Self {
         let live = (look.terminal && !look.quiet).then(Live::on_stderr);
-        Self::on(look, names, took_before, live, Box::new(std::io::stderr()))
+        // Without colour whatever escapes there may be is taken out: nothing but our own colours ever gets through.
+        let colour = if look.colour {
+            anstream::ColorChoice::Always
+        } else {
+            anstream::ColorChoice::Never
+        };
+        let out = anstream::AutoStream::new(std::io::stderr(), colour);
+        Self::on(look, names, took_before, live, Box::new(out))
     }
 
     fn on(
@@ -145,7 +152,7 @@ impl Human {
             let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         };
         match &self.live {
-            Some(live) => live.aside(write),
+            Some(live) => live.above(write),
             None => write(),
         }
     }

@@ -130,7 +130,7 @@ pub fn event(job: &str, event: &Event) -> Option<String> {
         "event": word,
         "job": job,
         "run": event.run.map(|run| run.to_string()),
-        "node": event.node.as_ref().map(|node| node.as_str()),
+        "node": event.node.as_ref().map(crate::model::id::NodeId::as_str),
     });
     if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
         object.extend(more);
