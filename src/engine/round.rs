@@ -68,6 +68,7 @@ pub struct Served {
 
 type Visiting<'v> = Pin<Box<dyn Future<Output = (NodeId, Visited, Duration)> + 'v>>;
 
+#[derive(Default)]
 struct State {
     counts: Counts,
     error: Option<PortError>,
@@ -98,19 +99,7 @@ pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, mut stop: 
         only: orders.only.clone(),
         skip: BTreeSet::new(),
     };
-    let mut state = State {
-        counts: Counts::default(),
-        error: None,
-        cut_short: false,
-        last_look: None,
-        served: Vec::new(),
-        skip: BTreeSet::new(),
-        taken: 0,
-        not_claimed: 0,
-        unanswered: None,
-        losses: 0,
-        warned: false,
-    };
+    let mut state = State::default();
     let mut visits: FuturesUnordered<Visiting<'_>> = FuturesUnordered::new();
     loop {
         let room = orders.max.is_none_or(|max| state.taken < max)

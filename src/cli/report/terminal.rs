@@ -85,11 +85,10 @@ impl Steady {
     }
 
     /// Moves the cursor, in the way that ECMA-48 names with this letter.
-    fn step(&self, count: usize, letter: char) -> io::Result<()> {
+    fn step(&self, count: usize, letter: char) {
         if count > 0 {
             self.write(&format!("\u{1b}[{count}{letter}"));
         }
-        Ok(())
     }
 }
 
@@ -99,19 +98,23 @@ impl TermLike for Steady {
     }
 
     fn move_cursor_up(&self, count: usize) -> io::Result<()> {
-        self.step(count, 'A')
+        self.step(count, 'A');
+        Ok(())
     }
 
     fn move_cursor_down(&self, count: usize) -> io::Result<()> {
-        self.step(count, 'B')
+        self.step(count, 'B');
+        Ok(())
     }
 
     fn move_cursor_right(&self, count: usize) -> io::Result<()> {
-        self.step(count, 'C')
+        self.step(count, 'C');
+        Ok(())
     }
 
     fn move_cursor_left(&self, count: usize) -> io::Result<()> {
-        self.step(count, 'D')
+        self.step(count, 'D');
+        Ok(())
     }
 
     fn write_line(&self, text: &str) -> io::Result<()> {

@@ -143,7 +143,9 @@ fn day() -> Vec<Event> {
 fn told(look: Look, events: &[Event]) -> String {
     let page = Page::default();
     let human = Human::on(look, names(), BTreeMap::new(), None, Box::new(page.clone()));
-    events.iter().for_each(|event| human.event(event));
+    for event in events {
+        human.event(event);
+    }
     human.finish();
     let bytes = page.0.borrow().clone();
     String::from_utf8(bytes).expect("text")
@@ -217,9 +219,8 @@ fn without_its_colours_a_line_says_the_same() {
 
 #[test]
 fn output_is_bounded_in_lines_and_width() {
-    let output: String = (1..=50)
-        .map(|line| format!("{line} {}\n", "x".repeat(900)))
-        .collect();
+    let lines = (1..=50).map(|line| format!("{line} {}", "x".repeat(900)));
+    let output = lines.collect::<Vec<_>>().join("\n");
     let text = told(
         file(),
         &[event("i-1", finished(Outcome::Failed, Some(1), &output))],
