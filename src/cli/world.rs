@@ -56,6 +56,10 @@ pub enum AnyShell {
 }
 
 /// Opens the world. `agents`: whether reading a fleet asks which nodes can execute steps.
+#[cfg_attr(
+    not(feature = "aws"),
+    expect(clippy::unused_async, reason = "AWS has to be waited for")
+)]
 pub async fn open(settings: &Settings, agents: bool) -> Result<World, Failure> {
     match settings.provider.kind {
         ProviderKind::Local => local(&settings.provider.local),
@@ -137,6 +141,10 @@ impl World {
     }
 
     /// Whether the policy allows to write and delete these tags on a node, asked without changing anything.
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(clippy::unused_async, reason = "AWS has to be waited for")
+    )]
     pub async fn may_tag(&self, node: &NodeId, put: &Put) -> Result<(), PortError> {
         match &self.store {
             AnyStore::Local(_) => {

@@ -446,8 +446,7 @@ impl<P: Ports> Engine<'_, P> {
             offset.most_ms
         };
         let message = format!(
-            "this machine's clock differs from the provider's by {} ms, more than `skew` allows",
-            by
+            "this machine's clock differs from the provider's by {by} ms, more than `skew` allows"
         );
         Err(PortError::new(ErrorKind::Other, message).with_help(
             "set the clock (NTP), or raise `[lease] skew` on every machine that runs this job",

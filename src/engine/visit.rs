@@ -116,81 +116,50 @@ pub async fn visit<P: Ports>(
     begin: Begin,
     mut stop: Stop,
 ) -> Visited {
-    let fleet = begin.fleet;
-    let mut visit = Visit {
-        engine,
-        terms,
-        wish,
-        tags: begin.node.tags.clone(),
-        node: begin.node,
-        fleet: &fleet,
-        lease: begin.lease,
-        run: Run::new(),
-        awaited: Awaited::Claim,
-        abandoned: begin.abandoned,
-        held_at: None,
-        done_at: None,
-        urgency: Urgency::Go,
-        trouble: 0,
-        error: None,
-    };
+    let Begin {
+        node,
+        lease,
+        granted,
+        abandoned,
+        fleet,
+    } = begin;
+    let mut visit = Visit::new(engine, terms, wish, node, &fleet, lease, abandoned);
     visit.tell_chosen();
-    let mut flight: Option<Flight<'_>> = None;
-    let mut underway: Option<Underway<'_>> = None;
-    let mut next = if begin.granted {
+    let mut hands = Hands {
+        flight: None,
+        underway: None,
+    };
+    let mut next = if granted {
         Next::Go
     } else {
         visit.feed(Input::Start)
     };
     loop {
-        let mut wake = Moment::MAX;
-        match next {
-            Next::Go => {
-                next = visit.go(&mut underway);
+        let wake = match visit.follow(next, &mut hands) {
+            Follow::On(on) => {
+                next = on;
                 continue;
             }
-            Next::End(end) => return visit.end(end, underway).await,
-            Next::Wait(until) => wake = until,
-            Next::Look(_) | Next::Write { .. } | Next::Record | Next::Delete(_) => {
-                flight = Some(visit.perform(&next));
-            }
-        }
-        if flight.is_none() && underway.is_none() && visit.awaited == Awaited::Nothing {
-            match visit.pursue() {
-                Pursuit::Want(want) => {
-                    next = visit.feed(Input::Want(want));
-                    continue;
-                }
-                Pursuit::Until(at) => wake = wake.min(at),
-                Pursuit::Over => {
-                    return visit
-                        .end(
-                            End::LeaseLost {
-                                why: "a later claim has been on the node".to_owned(),
-                            },
-                            underway,
-                        )
-                        .await;
-                }
-            }
-        }
+            Follow::Wait(wake) => wake,
+            Follow::End(end) => return visit.end(end, hands.underway).await,
+        };
         let known = visit.urgency;
         let woken = select! {
             biased;
             urgency = stop.more_than(known) => Woken::Stop(urgency),
-            answer = landed(&mut flight) => Woken::Flight(answer),
-            ended = step::over(&mut underway) => Woken::Step(ended),
+            answer = landed(&mut hands.flight) => Woken::Flight(answer),
+            ended = step::over(&mut hands.underway) => Woken::Step(ended),
             () = engine.sleep_until(wake) => Woken::Time,
         };
         next = match woken {
             Woken::Stop(Urgency::AtOnce) => return visit.left(),
-            Woken::Stop(urgency) => visit.told_to_stop(urgency, underway.as_mut()),
+            Woken::Stop(urgency) => visit.told_to_stop(urgency, hands.underway.as_mut()),
             Woken::Flight((input, tags, error)) => {
-                flight = None;
+                hands.flight = None;
                 visit.landed(input, tags, error)
             }
             Woken::Step(ended) => {
-                underway = None;
+                hands.underway = None;
                 visit.step_ended(&ended)
             }
             Woken::Time => visit.feed(Input::Woke),
@@ -200,6 +169,22 @@ pub async fn visit<P: Ports>(
             return Visited::Outside(outside);
         }
     }
+}
+
+/// What a visit has under way: at most one of each.
+struct Hands<'a> {
+    flight: Option<Flight<'a>>,
+    underway: Option<Underway<'a>>,
+}
+
+/// What follows from what the lease says.
+enum Follow {
+    /// The lease has been told something, and says this.
+    On(Next),
+    /// Wait until something comes in, at most until then.
+    Wait(Moment),
+    /// It is over.
+    End(End),
 }
 
 async fn landed(flight: &mut Option<Flight<'_>>) -> (Input, Option<Tags>, Option<PortError>) {
@@ -217,6 +202,57 @@ enum Pursuit {
 }
 
 impl<'a, P: Ports> Visit<'a, P> {
+    fn new(
+        engine: &'a Engine<'a, P>,
+        terms: Terms,
+        wish: &'a Wish,
+        node: Node,
+        fleet: &'a [NodeId],
+        lease: Lease,
+        abandoned: Option<Abandoned>,
+    ) -> Self {
+        Self {
+            engine,
+            terms,
+            wish,
+            tags: node.tags.clone(),
+            node,
+            fleet,
+            lease,
+            run: Run::new(),
+            awaited: Awaited::Claim,
+            abandoned,
+            held_at: None,
+            done_at: None,
+            urgency: Urgency::Go,
+            trouble: 0,
+            error: None,
+        }
+    }
+
+    /// Does what the lease says; when nothing is under way, asks the run what it wants.
+    fn follow(&mut self, next: Next, hands: &mut Hands<'a>) -> Follow {
+        let mut wake = Moment::MAX;
+        match next {
+            Next::Go => return Follow::On(self.go(&mut hands.underway)),
+            Next::End(end) => return Follow::End(end),
+            Next::Wait(until) => wake = until,
+            Next::Look(_) | Next::Write { .. } | Next::Record | Next::Delete(_) => {
+                hands.flight = Some(self.perform(&next));
+            }
+        }
+        if hands.flight.is_some() || hands.underway.is_some() || self.awaited != Awaited::Nothing {
+            return Follow::Wait(wake);
+        }
+        match self.pursue() {
+            Pursuit::Want(want) => Follow::On(self.feed(Input::Want(want))),
+            Pursuit::Until(at) => Follow::Wait(wake.min(at)),
+            Pursuit::Over => Follow::End(End::LeaseLost {
+                why: "a later claim has been on the node".to_owned(),
+            }),
+        }
+    }
+
     fn feed(&mut self, input: Input) -> Next {
         let now = self.engine.now();
         let before = self.lease.lock().until;

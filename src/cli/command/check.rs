@@ -51,9 +51,12 @@ async fn live(context: &Context, rules: &Rules) -> Exit {
     let job = &rules.job.name;
     match look(context, rules).await {
         Ok(lines) => {
-            lines
-                .iter()
-                .for_each(|line| answer(&format!("{job}: {line}\n")));
+            for line in lines {
+                answer(&format!(
+                    "{job}: {line}
+"
+                ));
+            }
             Exit::Done
         }
         Err(failure) => {
@@ -97,7 +100,8 @@ async fn look(context: &Context, rules: &Rules) -> Result<Vec<String>, Failure> 
             ));
         }
         None => {
-            lines.push("no node is picked by its selector: nothing would ever be served".to_owned())
+            lines
+                .push("no node is picked by its selector: nothing would ever be served".to_owned());
         }
     }
     Ok(lines)

@@ -26,13 +26,11 @@ pub(super) fn config(context: &Context) -> Exit {
         .max()
         .unwrap_or(0)
         .min(60);
-    let lines: String = effective
-        .iter()
-        .map(|each| {
-            let setting = format!("{} = {}", each.key, each.value);
-            format!("{setting:width$}  # {}\n", each.origin)
-        })
-        .collect();
+    let mut lines = String::new();
+    for each in &effective {
+        let setting = format!("{} = {}", each.key, each.value);
+        lines.push_str(&format!("{setting:width$}  # {}\n", each.origin));
+    }
     let settle = crate::model::span::format_span(context.settings().lease.settle());
     answer(&format!(
         "{lines}\n# settle time, derived: {settle}\n# digest of the lease settings (`set=` in locks): {}\n",

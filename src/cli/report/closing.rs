@@ -12,10 +12,13 @@ use crate::model::job::Selector;
 use crate::model::reason::{Reason, Verdict};
 use crate::model::run::Result as RunResult;
 use crate::model::span::short_span;
+use crate::model::time::format_stamp;
 use crate::model::view::{Rules, View};
 
 /// How many nodes are named in one list.
 const NAMED_MAX: usize = 5;
+/// The most characters of what stands in a node's way.
+const DETAIL_MAX: usize = 200;
 
 /// What was done and what comes next, as one line without its end.
 pub fn sentence(rules: &Rules, round: &Round) -> String {
@@ -25,10 +28,9 @@ pub fn sentence(rules: &Rules, round: &Round) -> String {
         parts.push("cut short by a signal".to_owned());
     }
     match (&round.last_look, &round.error) {
-        (_, Some(_)) if idle => parts.push("nothing was done".to_owned()),
-        (_, Some(_)) => parts.push("it ended early".to_owned()),
         (Some((view, rows)), None) => parts.push(next(rules, round, view, rows, idle)),
-        (None, None) if idle => parts.push("nothing was done".to_owned()),
+        _ if idle => parts.push("nothing was done".to_owned()),
+        (_, Some(_)) => parts.push("it ended early".to_owned()),
         (None, None) => {}
     }
     parts.join("; ")
@@ -197,11 +199,16 @@ fn next(rules: &Rules, round: &Round, view: &View, rows: &[Row], idle: bool) -> 
 /// What stands in the way of nodes that are due.
 fn in_the_way(round: &Round, blocked: &[&Row]) -> String {
     let detail = |row: &Row| {
-        let until = row
-            .until
-            .map(|at| format!(", until {}", both(at, round.at)))
-            .unwrap_or_default();
-        cut(&harmless_line(&row.detail), 200) + &until
+        let text = harmless_line(&row.detail);
+        match row.until {
+            // The sentence has the time already: then it is told as people read it.
+            Some(at) if text.contains(&format_stamp(at)) => {
+                let text = text.replace(&format_stamp(at), &both(at, round.at));
+                cut(&text, DETAIL_MAX)
+            }
+            Some(at) => format!("{}, until {}", cut(&text, DETAIL_MAX), both(at, round.at)),
+            None => cut(&text, DETAIL_MAX),
+        }
     };
     if let [row] = blocked {
         let node = name(round, &row.node);

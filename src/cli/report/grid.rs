@@ -5,7 +5,7 @@ use comfy_table::{Column, ColumnConstraint, ContentArrangement, Table, Width, pr
 use crate::cli::report::Look;
 use crate::cli::report::paint::{Paint, reveal, unmarked, veil};
 use crate::cli::report::text::harmless_line;
-use crate::cli::report::times::cut;
+use crate::cli::report::times::{cut, wrapped};
 
 /// The least width that tables are made for.
 const NARROWEST: usize = 60;
@@ -57,6 +57,8 @@ pub(super) struct Field {
     pub(super) least: usize,
     /// Its cells, one for each row.
     pub(super) cells: Vec<Cell>,
+    /// The rows whose cell is told below the table when the column has to go: what nobody may miss.
+    pub(super) beneath: Vec<bool>,
 }
 
 impl Field {
@@ -89,19 +91,50 @@ pub(super) fn render(fields: &[Field], look: Look) -> String {
     for (column, field) in table.column_iter_mut().zip(&kept) {
         constrain(column, widths[*field].unwrap_or(1));
     }
-    let mut text: String = table
-        .trim_fmt()
-        .lines()
-        .map(|line| format!("{}\n", line.trim_end()))
-        .collect();
+    let mut text = String::new();
+    for line in table.trim_fmt().lines() {
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
     let gone: Vec<&str> = (0..fields.len())
         .filter(|field| widths[*field].is_none())
         .map(|field| fields[field].head)
         .collect();
     if !gone.is_empty() {
-        text.push_str(&format!("(too narrow for: {})\n", gone.join(", ")));
+        text.push_str(&wrapped(
+            &format!("(too narrow for: {})", gone.join(", ")),
+            room,
+        ));
+    }
+    for line in beneath(fields, &widths) {
+        text.push_str(&wrapped(&line, room));
     }
     reveal(&text)
+}
+
+/// What must not be missed of the columns that had to go, a line for each row that has any: it begins with the
+/// row's first cell.
+fn beneath(fields: &[Field], widths: &[Option<usize>]) -> Vec<String> {
+    let Some(first) = fields.first() else {
+        return Vec::new();
+    };
+    let mut lines = Vec::new();
+    for (row, name) in first.cells.iter().enumerate() {
+        let told: Vec<String> = fields
+            .iter()
+            .zip(widths)
+            .filter(|(field, width)| {
+                width.is_none() && field.beneath.get(row).copied().unwrap_or(false)
+            })
+            .filter_map(|(field, _)| Some((field.head, field.cells.get(row)?)))
+            .filter(|(_, cell)| cell.text != "-")
+            .map(|(head, cell)| format!("{head}: {}", cell.text))
+            .collect();
+        if !told.is_empty() {
+            lines.push(format!("{}  {}", name.text, told.join("; ")));
+        }
+    }
+    lines
 }
 
 fn constrain(column: &mut Column, width: usize) {
@@ -147,4 +180,36 @@ fn fit(fields: &[Field], natural: &[usize], room: usize) -> Vec<Option<usize>> {
         }
     }
     widths
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn no_line_is_wider_than_asked_for(
+            width in 60_usize..160,
+            texts in proptest::collection::vec("[a-z 数据\u{1b}\n-]{0,60}", 8..32),
+        ) {
+            let look = Look {
+                colour: false, width, terminal: false, journald: false, quiet: false, verbose: false, now_stamp: false,
+            };
+            let rows = texts.len() / 8;
+            let fields: Vec<Field> = texts.chunks(rows).take(8).zip(1..).map(|(cells, rank)| Field {
+                head: "head",
+                rank,
+                least: usize::from(rank) * 3,
+                cells: cells.iter().map(|text| Cell::new(text)).collect(),
+                beneath: Vec::new(),
+            }).collect();
+            for line in render(&fields, look).lines() {
+                let columns: usize = line.chars().map(|c| if matches!(c, '数' | '据') { 2 } else { 1 }).sum();
+                prop_assert!(columns <= width, "{columns} > {width}: {line}");
+                prop_assert!(!line.contains(char::is_control));
+            }
+        }
+    }
 }

@@ -47,7 +47,14 @@ impl Human {
     pub fn new(look: Look) -> Self {
         let live = (look.terminal && !look.quiet).then(Live::on_stderr);
         let (names, took_before) = (BTreeMap::new(), BTreeMap::new());
-        Self::on(look, names, took_before, live, Box::new(std::io::stderr()))
+        // Without colour whatever escapes there may be is taken out: nothing but our own colours ever gets through.
+        let colour = if look.colour {
+            anstream::ColorChoice::Always
+        } else {
+            anstream::ColorChoice::Never
+        };
+        let out = anstream::AutoStream::new(std::io::stderr(), colour);
+        Self::on(look, names, took_before, live, Box::new(out))
     }
 
     fn on(
@@ -154,7 +161,7 @@ impl Human {
             let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
         };
         match &self.live {
-            Some(live) => live.aside(write),
+            Some(live) => live.above(write),
             None => write(),
         }
     }

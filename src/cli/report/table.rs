@@ -29,11 +29,10 @@ pub fn plan(rules: &Rules, view: &View, rows: &[Row], look: Look) -> String {
     if rows.is_empty() {
         return format!("{job}: no such node in its fleet\n");
     }
-    let nodes: Vec<Option<&Node>> = rows.iter().map(|row| view.node(&row.node)).collect();
     let of = |cell: &dyn Fn(&Row) -> Cell| rows.iter().map(cell).collect::<Vec<_>>();
     let from = |text: &dyn Fn(&Node) -> Option<String>| {
-        let cell = |node: &Option<&Node>| Cell::new(&node.and_then(text).unwrap_or_default());
-        nodes.iter().map(cell).collect::<Vec<_>>()
+        let cell = |row: &Row| Cell::new(&view.node(&row.node).and_then(text).unwrap_or_default());
+        rows.iter().map(cell).collect::<Vec<_>>()
     };
     let until = |row: &Row| match row.until {
         Some(at) if look.width >= WIDE => Cell::new(&both(at, view.now)),
@@ -45,13 +44,14 @@ pub fn plan(rules: &Rules, view: &View, rows: &[Row], look: Look) -> String {
         rank,
         least,
         cells,
+        beneath: Vec::new(),
     };
     let mut fields = vec![
         field("node", 1, 20, of(&|row| Cell::new(row.node.as_str()))),
         field(
             "name",
             4,
-            16,
+            10,
             from(&|node| node.name.clone().filter(|name| *name != node.id.0)),
         ),
         field("zone", 8, 12, from(&|node| node.zone.clone())),
@@ -59,8 +59,12 @@ pub fn plan(rules: &Rules, view: &View, rows: &[Row], look: Look) -> String {
         field("reason", 3, WHOLE, of(&|row| Cell::new(row.reason.label()))),
         field("until", 6, WHOLE, of(&until)),
         field("last", 7, WHOLE, of(&|row| last(&row.last, view.now))),
-        field("why", 5, 22, of(&|row| Cell::new(&row.detail))),
+        field("why", 5, 20, of(&|row| Cell::new(&row.detail))),
     ];
+    let blocked = |row: &Row| row.verdict == Verdict::Blocked;
+    for field in fields.iter_mut().filter(|field| field.head == "why") {
+        field.beneath = rows.iter().map(blocked).collect();
+    }
     fields.retain(|field| !field.is_empty());
     let heading = wrapped(&format!("{job}: {}", counts(rows)), look.width.max(60));
     format!("{heading}\n{}", render(&fields, look))
@@ -84,11 +88,12 @@ pub fn status(job: &StatusJob, look: Look) -> String {
         rank,
         least,
         cells,
+        beneath: Vec::new(),
     };
     let name = |node: &StatusNode| node.name.clone().filter(|name| *name != node.node);
     let mut fields = vec![
         field("node", 1, 20, of(&|node| Cell::new(&node.node))),
-        field("name", 7, 16, of(&|node| text(&name(node)))),
+        field("name", 7, 10, of(&|node| text(&name(node)))),
         field("last", 3, WHOLE, of(&|node| last(&node.last, job.now))),
         field("took", 8, WHOLE, of(&|node| text(&node.took))),
         field("due", 2, WHOLE, of(&|node| due(node, job))),
@@ -96,6 +101,10 @@ pub fn status(job: &StatusJob, look: Look) -> String {
         field("failures", 5, 14, of(&|node| failures(node, job))),
         field("hold", 6, 14, of(&|node| text(&node.hold))),
     ];
+    let grave = |field: &&mut Field| matches!(field.head, "lock" | "failures" | "hold");
+    for field in fields.iter_mut().filter(grave) {
+        field.beneath = vec![true; job.nodes.len()];
+    }
     fields.retain(|field| !field.is_empty());
     let nodes = plural(job.nodes.len(), "node");
     let heading = wrapped(&format!("{title}: {nodes}"), look.width.max(60));

@@ -2,9 +2,12 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{
+    MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike,
+};
 
 use crate::cli::report::text::harmless_line;
 use crate::model::id::NodeId;
@@ -55,6 +58,85 @@ impl Doing {
     }
 }
 
+/// Tells how many columns there are now.
+pub(super) type Columns = Box<dyn Fn() -> u16 + Send + Sync>;
+/// Gives what is written to.
+pub(super) type Open = Box<dyn Fn() -> Box<dyn Write> + Send + Sync>;
+
+/// A terminal that never fails: drawing panics where writing does not succeed, and a terminal that has gone away must
+/// not end a run.
+struct Steady {
+    width: Columns,
+    open: Open,
+}
+
+impl std::fmt::Debug for Steady {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Steady")
+            .field("width", &(self.width)())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Steady {
+    fn write(&self, text: &str) {
+        let mut out = (self.open)();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Moves the cursor, in the way that ECMA-48 names with this letter.
+    fn step(&self, count: usize, letter: char) {
+        if count > 0 {
+            self.write(&format!("\u{1b}[{count}{letter}"));
+        }
+    }
+}
+
+impl TermLike for Steady {
+    fn width(&self) -> u16 {
+        (self.width)()
+    }
+
+    fn move_cursor_up(&self, count: usize) -> io::Result<()> {
+        self.step(count, 'A');
+        Ok(())
+    }
+
+    fn move_cursor_down(&self, count: usize) -> io::Result<()> {
+        self.step(count, 'B');
+        Ok(())
+    }
+
+    fn move_cursor_right(&self, count: usize) -> io::Result<()> {
+        self.step(count, 'C');
+        Ok(())
+    }
+
+    fn move_cursor_left(&self, count: usize) -> io::Result<()> {
+        self.step(count, 'D');
+        Ok(())
+    }
+
+    fn write_line(&self, text: &str) -> io::Result<()> {
+        self.write(&format!("{text}\n"));
+        Ok(())
+    }
+
+    fn write_str(&self, text: &str) -> io::Result<()> {
+        self.write(text);
+        Ok(())
+    }
+
+    fn clear_line(&self) -> io::Result<()> {
+        self.write("\r\u{1b}[2K");
+        Ok(())
+    }
+
+    fn flush(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The lines.
 pub(super) struct Live {
     multi: MultiProgress,
@@ -64,10 +146,15 @@ pub(super) struct Live {
 impl Live {
     /// Lines on stderr.
     pub(super) fn on_stderr() -> Self {
-        Self::on(ProgressDrawTarget::stderr())
+        let term = console::Term::stderr();
+        let width = move || term.size().1;
+        Self::on(Box::new(width), Box::new(|| Box::new(io::stderr())))
     }
 
-    fn on(target: ProgressDrawTarget) -> Self {
+    /// Lines on the terminal that `open` gives, of so many columns.
+    pub(super) fn on(width: Columns, open: Open) -> Self {
+        let steady = Steady { width, open };
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(steady), 10);
         Self {
             multi: MultiProgress::with_draw_target(target),
             bars: RefCell::new(BTreeMap::new()),
@@ -116,7 +203,7 @@ impl Live {
     }
 
     /// Writes something above the lines.
-    pub(super) fn aside(&self, write: impl FnOnce()) {
+    pub(super) fn above(&self, write: impl FnOnce()) {
         self.multi.suspend(write);
     }
 }

@@ -75,7 +75,7 @@ pub(super) fn wrapped(text: &str, width: usize) -> String {
             None => lines.push(word.to_owned()),
         }
     }
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.join("\n") + "\n"
 }
 
 #[cfg(test)]

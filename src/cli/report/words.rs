@@ -36,7 +36,6 @@ impl Weight {
 pub(super) fn sentence(event: &Event, node: &str) -> Option<(Weight, String)> {
     let until = |at| near(at, event.at);
     let (weight, what) = match &event.kind {
-        EventKind::Chosen { .. } => return None,
         EventKind::Settling { for_ } => (
             Weight::Info,
             format!("claiming, settles for {}", short_span(*for_)),
@@ -51,38 +50,7 @@ pub(super) fn sentence(event: &Event, node: &str) -> Option<(Weight, String)> {
             Weight::Info,
             format!("taken up again, its run was found {was}"),
         ),
-        EventKind::StepStarted {
-            step,
-            name,
-            attempt,
-        } => {
-            let again = again(*attempt);
-            (
-                Weight::Info,
-                format!("step {step} {} started{again}", harmless_line(name)),
-            )
-        }
-        EventKind::StepFinished {
-            step,
-            name,
-            attempt,
-            outcome,
-            status,
-            took,
-            ..
-        } => {
-            let weight = if *outcome == Outcome::Ok {
-                Weight::Info
-            } else {
-                Weight::Warning
-            };
-            let (name, how) = (harmless_line(name), ended(*outcome, *status));
-            let (took, again) = (short_span(*took), again(*attempt));
-            (
-                weight,
-                format!("step {step} {name} {how} after {took}{again}"),
-            )
-        }
+        EventKind::StepStarted { .. } | EventKind::StepFinished { .. } => step(&event.kind)?,
         EventKind::Renewed { until: end } => {
             (Weight::Detail, format!("lease runs until {}", until(*end)))
         }
@@ -120,9 +88,43 @@ pub(super) fn sentence(event: &Event, node: &str) -> Option<(Weight, String)> {
         EventKind::Warned { message } => {
             return Some((Weight::Warning, warning(event, message, node)));
         }
-        EventKind::Finished(_) => return None,
+        EventKind::Chosen { .. } | EventKind::Finished(_) => return None,
     };
     Some((weight, format!("{node}: {what}")))
+}
+
+/// What happened to a step.
+fn step(kind: &EventKind) -> Option<(Weight, String)> {
+    match kind {
+        EventKind::StepStarted {
+            step,
+            name,
+            attempt,
+        } => {
+            let (name, again) = (harmless_line(name), again(*attempt));
+            Some((Weight::Info, format!("step {step} {name} started{again}")))
+        }
+        EventKind::StepFinished {
+            step,
+            name,
+            attempt,
+            outcome,
+            status,
+            took,
+            ..
+        } => {
+            let weight = if *outcome == Outcome::Ok {
+                Weight::Info
+            } else {
+                Weight::Warning
+            };
+            let (name, how) = (harmless_line(name), ended(*outcome, *status));
+            let (took, again) = (short_span(*took), again(*attempt));
+            let what = format!("step {step} {name} {how} after {took}{again}");
+            Some((weight, what))
+        }
+        _ => None,
+    }
 }
 
 /// A warning; its node is put before it unless the sentence names it already.

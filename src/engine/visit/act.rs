@@ -1,5 +1,7 @@
 //! What the lease asks of the store, as futures; and what a run writes as its record.
 
+use std::time::Duration;
+
 use crate::engine::observe::observe;
 use crate::engine::visit::{Awaited, Flight, Visit};
 use crate::event::EventKind;
@@ -17,46 +19,11 @@ use crate::port::{Clock, PortError, Ports, Put, Store, WriteError};
 impl<'a, P: Ports> Visit<'a, P> {
     /// Begins the read or write that the lease asks for.
     pub(super) fn perform(&self, next: &Next) -> Flight<'a> {
-        let engine = self.engine;
-        let (node, key) = (self.node.id.clone(), engine.rules.keys.lock.clone());
-        let retry_in = backoff(self.trouble + 1, engine.ports.clock().random());
-        let store = engine.ports.store();
+        let (node, key) = (self.node.id.clone(), self.engine.rules.keys.lock.clone());
+        let retry_in = backoff(self.trouble + 1, self.engine.ports.clock().random());
+        let store = self.engine.ports.store();
         match next {
-            Next::Look(Look::Node) => Box::pin(async move {
-                match store.read_tags(&node).await {
-                    Ok(tags) => {
-                        let value = tags.get(key.as_str()).cloned();
-                        (looked(value, None), Some(tags), None)
-                    }
-                    Err(error) => (Input::LookFailed { retry_in }, None, Some(error)),
-                }
-            }),
-            Next::Look(Look::Locks) => {
-                let fleet = self.fleet;
-                let fleet = fleet.to_vec();
-                Box::pin(async move {
-                    match store.read_key(&fleet, &key).await {
-                        Ok(mut locks) => (looked(locks.remove(&node), None), None, None),
-                        Err(error) => (Input::LookFailed { retry_in }, None, Some(error)),
-                    }
-                })
-            }
-            Next::Look(Look::Fleet) => {
-                let (claim, over, wish) =
-                    (self.lease.claim_id(), self.lease.over().cloned(), self.wish);
-                Box::pin(async move {
-                    let view = match observe(engine.ports, engine.rules).await {
-                        Ok(view) => view,
-                        Err(error) => return (Input::LookFailed { retry_in }, None, Some(error)),
-                    };
-                    let stands = standing(engine.rules, &view, wish, &node, claim, over.as_ref());
-                    let tags = view.node(&node).map(|node| node.tags.clone());
-                    let value = tags
-                        .as_ref()
-                        .and_then(|tags| tags.get(key.as_str()).cloned());
-                    (looked(value, Some(stands)), tags, None)
-                })
-            }
+            Next::Look(look) => self.look(*look, retry_in),
             Next::Write { value, replaces } => {
                 let (put, replaces) = (Put::one(key.clone(), value.clone()), replaces.clone());
                 Box::pin(async move {
@@ -69,16 +36,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             }
             Next::Record => {
                 let put = self.record();
-                let own = self
-                    .tags
-                    .get(key.as_str())
-                    .cloned()
-                    .unwrap_or_else(|| self.own().format());
-                let own = if self.terms.transactional {
-                    self.own().format()
-                } else {
-                    own
-                };
+                let own = self.own().format();
                 Box::pin(async move {
                     let result = store.write(&node, &put, Some((&key, Some(&own)))).await;
                     let (answer, error) = answer(result, retry_in);
@@ -93,6 +51,51 @@ impl<'a, P: Ports> Visit<'a, P> {
                 })
             }
             Next::Wait(_) | Next::Go | Next::End(_) => Box::pin(std::future::pending()),
+        }
+    }
+
+    /// Begins a read.
+    fn look(&self, look: Look, retry_in: Duration) -> Flight<'a> {
+        let engine = self.engine;
+        let (node, key) = (self.node.id.clone(), engine.rules.keys.lock.clone());
+        let failed = move |error| (Input::LookFailed { retry_in }, None, Some(error));
+        let store = engine.ports.store();
+        match look {
+            Look::Node => Box::pin(async move {
+                match store.read_tags(&node).await {
+                    Ok(tags) => (
+                        looked(tags.get(key.as_str()).cloned(), None),
+                        Some(tags),
+                        None,
+                    ),
+                    Err(error) => failed(error),
+                }
+            }),
+            Look::Locks => {
+                let fleet = self.fleet;
+                Box::pin(async move {
+                    match store.read_key(fleet, &key).await {
+                        Ok(mut locks) => (looked(locks.remove(&node), None), None, None),
+                        Err(error) => failed(error),
+                    }
+                })
+            }
+            Look::Fleet => {
+                let (claim, over, wish) =
+                    (self.lease.claim_id(), self.lease.over().cloned(), self.wish);
+                Box::pin(async move {
+                    let view = match observe(engine.ports, engine.rules).await {
+                        Ok(view) => view,
+                        Err(error) => return failed(error),
+                    };
+                    let stands = standing(engine.rules, &view, wish, &node, claim, over.as_ref());
+                    let tags = view.node(&node).map(|node| node.tags.clone());
+                    let value = tags
+                        .as_ref()
+                        .and_then(|tags| tags.get(key.as_str()).cloned());
+                    (looked(value, Some(stands)), tags, None)
+                })
+            }
         }
     }
 
@@ -151,12 +154,12 @@ impl<'a, P: Ports> Visit<'a, P> {
         Put::one(keys.last.clone(), format_stamp(last)).and(keys.took.clone(), format_span(took))
     }
 
-    fn completion(&self) -> (jiff::Timestamp, std::time::Duration) {
+    fn completion(&self) -> (jiff::Timestamp, Duration) {
         let at = self.done_at.unwrap_or_else(|| self.engine.now());
         (
             floor_second(at.wall),
             self.held_at
-                .map_or(std::time::Duration::ZERO, |held| at.boot.since(held)),
+                .map_or(Duration::ZERO, |held| at.boot.since(held)),
         )
     }
 
@@ -200,10 +203,7 @@ fn looked(value: Option<String>, standing: Option<crate::model::decide::Standing
     }
 }
 
-fn answer(
-    result: Result<(), WriteError>,
-    retry_in: std::time::Duration,
-) -> (Answer, Option<PortError>) {
+fn answer(result: Result<(), WriteError>, retry_in: Duration) -> (Answer, Option<PortError>) {
     match result {
         Ok(()) => (Answer::Done, None),
         Err(WriteError::Refused(error)) => (Answer::Refused { retry_in }, Some(error)),

@@ -11,14 +11,17 @@ use crate::engine::variables::variables;
 use crate::engine::visit::Visit;
 use crate::event::EventKind;
 use crate::model::backoff::backoff;
-use crate::model::job::{On, StepAction};
+use crate::model::job::{On, Step, StepAction};
 use crate::model::node::Node;
-use crate::model::outcome::{Attempt, Delivery, Judged, judge};
+use crate::model::outcome::{Attempt, Delivery, Judged, Outcome, judge};
 use crate::model::time::Moment;
 use crate::port::{Clock, ErrorKind, Order, PortError, Ports, Shell, WriteError};
 
 /// The most of a step's output that an event carries, in characters: its end is what tells why it failed.
 const TAIL: usize = 4_000;
+
+/// What is said of a reboot step; such jobs are refused before, so nobody should read it.
+const NO_REBOOT: &str = "this version does not execute reboot steps";
 
 /// How long a runner step that lost its lease has to go.
 const END_WITHIN: Duration = Duration::from_secs(60);
@@ -96,41 +99,17 @@ impl<'a, P: Ports> Visit<'a, P> {
     /// Sends an attempt. `None`: the read that justifies it has become too old, or the lease has ended.
     pub(super) fn begin_step(&mut self, step: u32, attempt: u32) -> Option<Underway<'a>> {
         let engine = self.engine;
-        let now = engine.now();
-        if self
+        let now = engine.now().boot;
+        let fresh = self
             .lease
             .fresh_until(&self.terms)
-            .is_none_or(|fresh| fresh < now.boot)
-            || !self.lease.is_held(&self.terms, now.boot)
-        {
+            .is_some_and(|until| now <= until);
+        if !fresh || !self.lease.is_held(&self.terms, now) {
             return None;
         }
-        let job = &engine.rules.job;
-        let definition = job.step(step)?;
-        let script = match &definition.action {
-            StepAction::Run(script) => Ok(script.clone()),
-            StepAction::Reboot { .. } => Err(Delivery::Undelivered(
-                "this version does not execute reboot steps".to_owned(),
-            )),
-        };
-        let lock = self.own();
-        let last = self
-            .tags
-            .get(engine.rules.keys.last.as_str())
-            .map(String::as_str);
-        let order = Order {
-            job: job.name.clone(),
-            run: lock.run,
-            claim: lock.claim,
-            step,
-            attempt,
-            on: definition.on,
-            script: script.clone().unwrap_or_default(),
-            env: variables(job, &self.node, lock, step, attempt, last),
-            timeout: definition.timeout,
-            not_after: lock.until,
-        };
+        let definition = engine.rules.job.step(step)?;
         let name = definition.name.clone();
+        let order = self.order(definition, step, attempt);
         self.tell(EventKind::StepStarted {
             step,
             name: name.clone(),
@@ -140,49 +119,71 @@ impl<'a, P: Ports> Visit<'a, P> {
             cancel: tokio::sync::Notify::new(),
             cancelled: Cell::new(false),
         });
-        let (shared, node, on) = (Rc::clone(&told), self.node.clone(), order.on);
+        let (shared, node, on) = (Rc::clone(&told), self.node.clone(), definition.on);
         let future = Box::pin(async move {
-            let began = engine.now().boot;
-            let delivery = match (script, on) {
-                (Err(never), _) => never,
-                (Ok(_), On::Node) => {
-                    deliver(
-                        engine.ports.node(),
-                        engine.ports.clock(),
-                        &node,
-                        &order,
-                        &shared,
-                    )
-                    .await
+            let (began, clock) = (engine.now().boot, engine.ports.clock());
+            let delivery = match (&order, on) {
+                (Err(never), _) => never.clone(),
+                (Ok(order), On::Node) => {
+                    deliver(engine.ports.node(), clock, &node, order, &shared).await
                 }
-                (Ok(_), On::Runner) => {
-                    deliver(
-                        engine.ports.runner(),
-                        engine.ports.clock(),
-                        &node,
-                        &order,
-                        &shared,
-                    )
-                    .await
+                (Ok(order), On::Runner) => {
+                    deliver(engine.ports.runner(), clock, &node, order, &shared).await
                 }
             };
-            let which = Attempt {
-                run: order.run,
-                claim: order.claim,
-                step,
-                number: attempt,
+            let judged = match &order {
+                Ok(order) => judge(
+                    &delivery,
+                    on,
+                    Attempt {
+                        run: order.run,
+                        claim: order.claim,
+                        step,
+                        number: attempt,
+                    },
+                ),
+                Err(_) => Judged {
+                    outcome: Outcome::Undelivered,
+                    status: None,
+                    output: NO_REBOOT.to_owned(),
+                },
             };
+            let not_after = order
+                .as_ref()
+                .map_or(Timestamp::MIN, |order| order.not_after);
+            let (cancelled, took) = (shared.cancelled.get(), engine.now().boot.since(began));
             Ended {
-                judged: judge(&delivery, on, which),
-                not_after: order.not_after,
-                cancelled: shared.cancelled.get(),
+                judged,
+                not_after,
+                cancelled,
                 step,
                 attempt,
                 name,
-                took: engine.now().boot.since(began),
+                took,
             }
         });
         Some(Underway { future, told, on })
+    }
+
+    /// The attempt as a shell takes it; for a step that this version does not execute, what is said instead.
+    fn order(&self, definition: &Step, step: u32, attempt: u32) -> Result<Order, Delivery> {
+        let StepAction::Run(script) = &definition.action else {
+            return Err(Delivery::Undelivered(NO_REBOOT.to_owned()));
+        };
+        let (rules, lock) = (self.engine.rules, self.own());
+        let last = self.tags.get(rules.keys.last.as_str()).map(String::as_str);
+        Ok(Order {
+            job: rules.job.name.clone(),
+            run: lock.run,
+            claim: lock.claim,
+            step,
+            attempt,
+            on: definition.on,
+            script: script.clone(),
+            env: variables(&rules.job, &self.node, lock, step, attempt, last),
+            timeout: definition.timeout,
+            not_after: lock.until,
+        })
     }
 }
 

@@ -23,6 +23,16 @@ pub(super) struct Confirming {
     not_before: Moment,
 }
 
+impl Confirming {
+    /// When waiting for the others ends.
+    fn give_up(&self, terms: &Terms) -> Moment {
+        let patience = self
+            .answered
+            .plus(terms.settings.settle().saturating_mul(4));
+        patience.min(self.began.plus(terms.settings.ttl))
+    }
+}
+
 /// A claim that is taken back.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Undoing {
@@ -187,64 +197,41 @@ impl Lease {
     /// Three reads of all locks, half a second apart: every one shows the own claim. Then everything is decided
     /// again on the last. Nobody waits longer than 4 D, or beyond the claim's own end.
     fn confirm(&mut self, terms: &Terms, now: Now, input: Input, mut state: Confirming) -> Next {
-        let patience = state
-            .answered
-            .plus(terms.settings.settle().saturating_mul(4));
-        let give_up = patience.min(state.began.plus(terms.settings.ttl));
-        if let Some(asked) = state.asked {
-            match input {
+        match (state.asked, input) {
+            (
+                Some(asked),
                 Input::Looked {
                     shows,
                     value,
                     standing,
-                } => {
-                    state.asked = None;
-                    if !self.is_own(&shows) {
-                        return self.lost(now, &shows);
-                    }
-                    state.agreed = state.agreed.saturating_add(1);
-                    state.not_before = asked.plus(READ_APART);
-                    match standing {
-                        Some(Standing::Enter) if state.agreed >= 3 && now.boot < give_up => {
-                            let hold = Hold::new(asked, state.began, terms.settings.ttl, value);
-                            self.stage = Stage::Holding(hold);
-                            return Next::Go;
-                        }
-                        Some(Standing::Withdraw(why)) => {
-                            return self.withdraw(terms, now, asked, why);
-                        }
-                        // The others that settle will enter or withdraw: look again.
-                        Some(Standing::Stay) => {
-                            state.agreed = 2;
-                            state.not_before = asked.plus(STAY_APART);
-                        }
-                        Some(Standing::Enter) | None => {}
-                    }
-                    if now.boot >= give_up {
-                        return self.withdraw(
-                            terms,
-                            now,
-                            asked,
-                            "the others did not settle in time".to_owned(),
-                        );
-                    }
+                },
+            ) => {
+                if !self.is_own(&shows) {
+                    return self.lost(now, &shows);
                 }
-                Input::LookFailed { retry_in } => {
-                    state.asked = None;
-                    state.agreed = 0;
-                    state.not_before = now.boot.plus(retry_in);
-                    if now.boot >= give_up {
-                        return self.withdraw(
-                            terms,
-                            now,
-                            Moment::default(),
-                            "the fleet could not be read again".to_owned(),
-                        );
-                    }
+                state.asked = None;
+                state.agreed = state.agreed.saturating_add(1);
+                state.not_before = asked.plus(READ_APART);
+                if let Some(next) = self.decided(terms, now, (asked, value), standing, &mut state) {
+                    return next;
                 }
-                // The read has a time-out of its own.
-                _ => return Next::Wait(Moment::MAX),
             }
+            (Some(_), Input::LookFailed { retry_in }) => {
+                state.asked = None;
+                state.agreed = 0;
+                state.not_before = now.boot.plus(retry_in);
+                if now.boot >= state.give_up(terms) {
+                    return self.withdraw(
+                        terms,
+                        now,
+                        Moment::default(),
+                        "the fleet could not be read again".to_owned(),
+                    );
+                }
+            }
+            // The read has a time-out of its own.
+            (Some(_), _) => return Next::Wait(Moment::MAX),
+            (None, _) => {}
         }
         if now.boot < state.not_before {
             let wake = state.not_before;
@@ -259,6 +246,40 @@ impl Lease {
         };
         self.stage = Stage::Confirming(state);
         Next::Look(look)
+    }
+
+    /// A read has shown the own claim, and perhaps everything was decided again on it. `None`: read on.
+    fn decided(
+        &mut self,
+        terms: &Terms,
+        now: Now,
+        (asked, value): (Moment, Option<String>),
+        standing: Option<Standing>,
+        state: &mut Confirming,
+    ) -> Option<Next> {
+        let give_up = state.give_up(terms);
+        match standing {
+            Some(Standing::Enter) if state.agreed >= 3 && now.boot < give_up => {
+                self.stage =
+                    Stage::Holding(Hold::new(asked, state.began, terms.settings.ttl, value));
+                return Some(Next::Go);
+            }
+            Some(Standing::Withdraw(why)) => return Some(self.withdraw(terms, now, asked, why)),
+            // The others that settle will enter or withdraw: look again.
+            Some(Standing::Stay) => {
+                state.agreed = 2;
+                state.not_before = asked.plus(STAY_APART);
+            }
+            Some(Standing::Enter) | None => {}
+        }
+        (now.boot >= give_up).then(|| {
+            self.withdraw(
+                terms,
+                now,
+                asked,
+                "the others did not settle in time".to_owned(),
+            )
+        })
     }
 
     /// Another value was seen. A new claim that was answered within G cannot have displaced a holder, so its value

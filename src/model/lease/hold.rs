@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::model::lease::{
     Answer, End, Input, Lease, Look, Next, READ_APART, Stage, Terms, Want, describe,
 };
-use crate::model::lock::LockState;
+use crate::model::lock::{LockState, Seen};
 use crate::model::time::{Moment, Now};
 
 /// What a holder knows of its lease. All times are of the own clock that counts suspend.
@@ -113,6 +113,13 @@ impl Hold {
     }
 }
 
+/// A conditional write found another value.
+fn changed() -> End {
+    End::LeaseLost {
+        why: "its lock has changed".to_owned(),
+    }
+}
+
 impl Lease {
     pub(super) fn on_hold(&mut self, terms: &Terms, now: Now, input: Input) -> Next {
         let Stage::Holding(mut hold) = self.stage.clone() else {
@@ -143,35 +150,15 @@ impl Lease {
 
     /// Takes in what has happened; `Some` when that ends the lease.
     fn take_in(&mut self, terms: &Terms, now: Now, input: Input, hold: &mut Hold) -> Option<End> {
-        match (input, hold.flight) {
+        let flight = hold.flight;
+        match (input, flight) {
             (Input::Want(want), _) if !hold.parking => {
                 hold.want = want;
                 hold.written = false;
             }
             (Input::Looked { shows, value, .. }, Some(Flight::Look { began })) => {
                 hold.flight = None;
-                let own = self.is_own(&shows);
-                match hold.first_delete {
-                    // What shows later than this lies over somebody's lock, and is left to its own end.
-                    Some(first)
-                        if !own
-                            || began
-                                > first.plus(
-                                    terms.settings.claim_within + terms.settings.staleness,
-                                ) =>
-                    {
-                        return Some(End::Released);
-                    }
-                    None if !own => {
-                        return Some(End::LeaseLost {
-                            why: describe(&shows),
-                        });
-                    }
-                    Some(_) => hold.not_before = began.plus(READ_APART),
-                    None => {}
-                }
-                hold.seen = began;
-                hold.value = value;
+                return self.take_look(terms, hold, began, &shows, value);
             }
             (Input::LookFailed { retry_in }, Some(Flight::Look { .. })) => {
                 hold.flight = None;
@@ -199,27 +186,48 @@ impl Lease {
                     Answer::Refused { retry_in } | Answer::Unknown { retry_in } => {
                         hold.not_before = now.boot.plus(retry_in);
                     }
-                    Answer::Changed => {
-                        return Some(End::LeaseLost {
-                            why: "its lock has changed".to_owned(),
-                        });
-                    }
+                    Answer::Changed => return Some(changed()),
                 }
             }
             (Input::Deleted(answer), Some(Flight::Delete)) => {
                 hold.flight = None;
                 hold.value = None;
                 match answer {
-                    Answer::Done if terms.transactional => return Some(End::Released),
-                    Answer::Done => {}
+                    Answer::Done if !terms.transactional => {}
+                    Answer::Done | Answer::Changed => return Some(End::Released),
                     Answer::Refused { retry_in } | Answer::Unknown { retry_in } => {
                         hold.not_before = now.boot.plus(retry_in);
                     }
-                    Answer::Changed => return Some(End::Released),
                 }
             }
             _ => {}
         }
+        None
+    }
+
+    fn take_look(
+        &self,
+        terms: &Terms,
+        hold: &mut Hold,
+        began: Moment,
+        shows: &Seen,
+        value: Option<String>,
+    ) -> Option<End> {
+        let own = self.is_own(shows);
+        if let Some(first) = hold.first_delete {
+            // What shows later than this lies over somebody's lock, and is left to its own end.
+            let last = first.plus(terms.settings.claim_within + terms.settings.staleness);
+            if !own || began > last {
+                return Some(End::Released);
+            }
+            hold.not_before = began.plus(READ_APART);
+        } else if !own {
+            return Some(End::LeaseLost {
+                why: describe(shows),
+            });
+        }
+        hold.seen = began;
+        hold.value = value;
         None
     }
 
@@ -261,11 +269,7 @@ impl Lease {
                 hold.not_before = now.boot.plus(retry_in);
             }
             Answer::Refused { retry_in } => hold.not_before = now.boot.plus(retry_in),
-            Answer::Changed => {
-                return Some(End::LeaseLost {
-                    why: "its lock has changed".to_owned(),
-                });
-            }
+            Answer::Changed => return Some(changed()),
         }
         None
     }

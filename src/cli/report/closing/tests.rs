@@ -114,6 +114,24 @@ fn what_is_in_the_way_is_told() {
 }
 
 #[test]
+fn a_lock_is_told_with_its_owner_and_its_end() {
+    let rules = rules();
+    let lock = crate::model::lock::Lock {
+        set: rules.lease.set(),
+        ..crate::model::lock::tests::sample()
+    }
+    .format();
+    let round = round(
+        &rules,
+        vec![node("db-1", &[("lock", &lock)]), fresh("db-2")],
+    );
+    assert_eq!(
+        sentence(&rules, &round),
+        "nothing claimed: db-1 is due but locked (ci@bastion-1 holds it for repair, until 2026-11-23 00:30Z (in 20m))"
+    );
+}
+
+#[test]
 fn after_work_a_limit_is_not_told_as_if_it_still_stood() {
     let rules = rules();
     let lock = crate::model::lock::Lock {

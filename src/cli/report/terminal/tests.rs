@@ -1,48 +1,35 @@
-use std::io;
+use super::*;
 use std::sync::{Arc, Mutex};
 
-use indicatif::TermLike;
-
-use super::*;
-
-/// A terminal that keeps what is written to it.
+/// A terminal that keeps what is written to it; or, gone away, refuses it.
 #[derive(Debug, Clone, Default)]
-struct Screen(Arc<Mutex<String>>);
+struct Screen {
+    text: Arc<Mutex<Vec<u8>>>,
+    gone: bool,
+}
 
 impl Screen {
     fn told(&self) -> String {
-        self.0.lock().expect("the text").clone()
+        String::from_utf8(self.text.lock().expect("the text").clone()).expect("UTF-8")
+    }
+
+    fn live(&self) -> Live {
+        let screen = self.clone();
+        Live::on(Box::new(|| 80), Box::new(move || Box::new(screen.clone())))
     }
 }
 
-impl TermLike for Screen {
-    fn width(&self) -> u16 {
-        80
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.lock().expect("the text").extend_from_slice(bytes);
+        if self.gone {
+            Err(io::ErrorKind::BrokenPipe.into())
+        } else {
+            Ok(bytes.len())
+        }
     }
-    fn move_cursor_up(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-    fn move_cursor_down(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
-        Ok(())
-    }
-    fn write_line(&self, text: &str) -> io::Result<()> {
-        self.write_str(text)?;
-        self.write_str("\n")
-    }
-    fn write_str(&self, text: &str) -> io::Result<()> {
-        self.0.lock().expect("the text").push_str(text);
-        Ok(())
-    }
-    fn clear_line(&self) -> io::Result<()> {
-        self.write_str("<cleared>")
-    }
-    fn flush(&self) -> io::Result<()> {
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -75,7 +62,7 @@ fn settling_counts_down_and_a_step_counts_up_beside_its_last_time() {
 #[test]
 fn each_node_in_hand_has_its_line_and_leaves_none_behind() {
     let screen = Screen::default();
-    let live = Live::on(ProgressDrawTarget::term_like(Box::new(screen.clone())));
+    let live = screen.live();
     live.show(
         &id("a"),
         "a",
@@ -84,7 +71,8 @@ fn each_node_in_hand_has_its_line_and_leaves_none_behind() {
     );
     assert!(screen.told().contains("a: settling, "), "{}", screen.told());
     live.show(&id("b"), "b", Doing::Next("claimed"), 80);
-    live.aside(|| screen.write_str("[told]\n").expect("written"));
+    let mut out = screen.clone();
+    live.above(|| out.write_all(b"[told]\n").expect("written"));
     live.remove(&id("a"));
     assert_eq!(live.bars.borrow().len(), 1);
     live.clear();
@@ -95,17 +83,30 @@ fn each_node_in_hand_has_its_line_and_leaves_none_behind() {
         told.contains("b: claimed") && told.contains("[told]\n"),
         "{told}"
     );
-    assert!(
-        told.ends_with("<cleared>") || told.trim_end().ends_with("<cleared>"),
-        "{told:?}"
-    );
+    assert!(told.ends_with("\r\u{1b}[2K"), "{told:?}");
 }
 
 #[test]
 fn a_line_is_cut_to_the_terminal() {
     let screen = Screen::default();
-    let live = Live::on(ProgressDrawTarget::term_like(Box::new(screen.clone())));
+    let live = screen.live();
     live.show(&id("a"), &"n".repeat(300), Doing::Next("claimed"), 80);
     let longest = screen.told().matches('n').count();
     assert!((70..80).contains(&longest), "{longest}");
+}
+
+#[test]
+fn a_terminal_that_has_gone_away_stops_nothing() {
+    let screen = Screen {
+        gone: true,
+        ..Screen::default()
+    };
+    let live = screen.live();
+    live.show(&id("a"), "a", Doing::Next("claimed"), 80);
+    let mut told = false;
+    live.above(|| told = true);
+    live.show(&id("a"), "a", Doing::Next("going on"), 80);
+    live.clear();
+    assert!(told && live.bars.borrow().is_empty());
+    assert!(!screen.told().is_empty(), "it was tried");
 }

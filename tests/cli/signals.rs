@@ -1,12 +1,9 @@
 //! Signals, closed pipes and full disks: the real binary, ended from outside at every stage.
 
-#[path = "support/cli.rs"]
-mod support;
-
 use std::io::{BufRead, BufReader};
 use std::process::Child;
 
-use support::{Folder, Ran, job, until};
+use crate::folder::{Folder, Ran, job, until};
 
 fn send(signal: &str, child: &Child) {
     let status = std::process::Command::new("kill")
@@ -114,7 +111,7 @@ fn a_closed_pipe_on_stdout_does_not_end_the_run() {
     assert!(first.contains("\"claimed\""));
     // The reader is gone by now.
     folder.write("go", "");
-    end(child).status(0).is_calm();
+    end(child).status(0).calm();
     assert!(folder.tags("a").contains_key("last-hello") && !folder.tags("a").contains_key("lock"));
 }
 
@@ -130,7 +127,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     ] {
         let mut child = folder.start(&args);
         drop(child.stdout.take());
-        end(child).status(0).is_calm();
+        end(child).status(0).calm();
     }
 }
 
@@ -161,7 +158,7 @@ fn a_full_disk_claims_nothing_and_says_so() {
         job(&format!("echo x >> '{}'", file.display())),
     );
     let ran = on_a_full_disk(&folder, 1, &["run", "hello"])
-        .is_calm()
+        .calm()
         .status(5);
     assert!(ran.stderr.contains("roundsman.db"), "{}", ran.stderr);
     assert!(!file.exists(), "nothing was begun");
@@ -180,7 +177,7 @@ fn a_read_only_store_is_told_with_its_path() {
     );
     folder
         .run(&["run", "hello"])
-        .is_calm()
+        .calm()
         .status(5)
         .says("roundsman.db");
 }

@@ -1,9 +1,6 @@
 //! Every bad input: a clear sentence, the right status, no panic, nothing written.
 
-#[path = "support/cli.rs"]
-mod support;
-
-use support::{Folder, job};
+use crate::folder::{Folder, job};
 
 /// A folder whose job `hello` would write the file `served`.
 fn folder() -> Folder {
@@ -21,7 +18,7 @@ fn refused(text: impl AsRef<[u8]>, sentences: &[&str]) {
     let folder = folder();
     folder.write("jobs/bad.toml", text);
     for command in ["run", "plan", "check"] {
-        let ran = folder.run(&[command, "bad"]).is_calm().status(2);
+        let ran = folder.run(&[command, "bad"]).calm().status(2);
         for sentence in sentences {
             assert!(
                 ran.stderr.contains(sentence),
@@ -122,27 +119,27 @@ fn an_unknown_job_says_what_there_is() {
     let folder = folder();
     folder
         .run(&["run", "helo"])
-        .is_calm()
+        .calm()
         .status(2)
         .says("did you mean `hello`");
     folder
         .run(&["run", "jobs/nothing.toml"])
-        .is_calm()
+        .calm()
         .status(2)
         .says("no such job file");
-    folder.run(&["run", "jobs"]).is_calm().status(2);
+    folder.run(&["run", "jobs"]).calm().status(2);
     std::fs::create_dir(folder.file("jobs/dir.toml")).expect("a folder");
     folder
         .run(&["run", "dir"])
-        .is_calm()
+        .calm()
         .status(2)
         .says("directory");
     folder
         .run(&["run", "hello", "--jobs", "nowhere"])
-        .is_calm()
+        .calm()
         .status(2)
         .says("nowhere");
-    folder.run(&["run", ""]).is_calm().status(2);
+    folder.run(&["run", ""]).calm().status(2);
 }
 
 #[test]
@@ -154,12 +151,12 @@ fn an_empty_fleet_is_no_error_and_is_said() {
     );
     folder
         .run(&["run", "none"])
-        .is_calm()
+        .calm()
         .status(0)
         .says("no node");
     folder
         .run(&["plan", "none"])
-        .is_calm()
+        .calm()
         .status(0)
         .says("no node");
     folder
@@ -177,7 +174,7 @@ fn a_wrong_setting_names_its_file_or_variable() {
         );
         folder
             .run(&["run", "hello"])
-            .is_calm()
+            .calm()
             .status(2)
             .says("roundsman.toml")
             .says(sentence);
@@ -193,8 +190,8 @@ fn a_wrong_setting_names_its_file_or_variable() {
             .env(name, value)
             .output()
             .expect("it starts");
-        support::Ran::from(output)
-            .is_calm()
+        crate::folder::Ran::from(output)
+            .calm()
             .status(2)
             .says(name)
             .says(sentence);
@@ -211,23 +208,23 @@ fn a_wrong_setting_names_its_file_or_variable() {
     let folder = folder();
     folder
         .run(&["run", "hello", "--config", "missing.toml"])
-        .is_calm()
+        .calm()
         .status(2)
         .says("missing.toml");
     folder
         .run(&["run", "hello", "--provider", "gcp"])
-        .is_calm()
+        .calm()
         .status(2)
         .says("gcp");
     folder
         .run(&["-C", "nowhere", "run", "hello"])
-        .is_calm()
+        .calm()
         .status(2)
         .says("nowhere");
     folder.write("raw.toml", [0xff, 0xfe]);
     folder
         .run(&["run", "hello", "--config", "raw.toml"])
-        .is_calm()
+        .calm()
         .status(2)
         .says("UTF-8");
 }
@@ -250,11 +247,11 @@ fn a_wrong_command_line_is_usage() {
         vec!["release", "a", "--run", "nonsense"],
         vec!["status", "--fail-on", "tired"],
     ] {
-        folder.run(&args).is_calm().status(2);
+        folder.run(&args).calm().status(2);
     }
     folder
         .run(&["run", "hello", "--node", "zzz"])
-        .is_calm()
+        .calm()
         .status(2)
         .says("there is no node `zzz`");
     assert!(!folder.file("served").exists());

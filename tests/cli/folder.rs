@@ -1,19 +1,24 @@
 //! The real binary over a folder of its own: what it prints, how it ends, what it leaves.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests of the real binary wait by the real clock, with a bound"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 /// A folder with settings, jobs and a local fleet.
-pub struct Folder {
+pub(crate) struct Folder {
     dir: tempfile::TempDir,
 }
 
 /// What one invocation gave.
 #[derive(Debug)]
-pub struct Ran {
-    pub status: Option<i32>,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl From<Output> for Ran {
@@ -29,7 +34,7 @@ impl From<Output> for Ran {
 impl Ran {
     /// Fails unless it ended so; shows everything.
     #[track_caller]
-    pub fn status(self, expected: i32) -> Self {
+    pub(crate) fn status(self, expected: i32) -> Self {
         assert_eq!(
             self.status,
             Some(expected),
@@ -42,7 +47,7 @@ impl Ran {
 
     /// Fails unless stdout or stderr says so.
     #[track_caller]
-    pub fn says(self, expected: &str) -> Self {
+    pub(crate) fn says(self, expected: &str) -> Self {
         let said = self.stdout.contains(expected) || self.stderr.contains(expected);
         assert!(
             said,
@@ -54,7 +59,7 @@ impl Ran {
 
     /// Fails if it panicked or spoke of a bug.
     #[track_caller]
-    pub fn is_calm(self) -> Self {
+    pub(crate) fn calm(self) -> Self {
         let panicked =
             self.stderr.contains("panicked") || self.status == Some(70) || self.status == Some(101);
         assert!(
@@ -68,7 +73,7 @@ impl Ran {
 }
 
 /// A job that runs `script` on every node, hourly.
-pub fn job(script: &str) -> String {
+pub(crate) fn job(script: &str) -> String {
     format!(
         "every = \"1h\"\n[fleet]\nall = true\n[[step]]\nname = \"work\"\nrun = '''\n{script}\n'''\n"
     )
@@ -76,38 +81,38 @@ pub fn job(script: &str) -> String {
 
 impl Folder {
     /// A folder with a local fleet of these nodes, and no jobs.
-    pub fn new(nodes: &[&str]) -> Self {
+    pub(crate) fn new(nodes: &[&str]) -> Self {
         let folder = Self {
             dir: tempfile::tempdir().expect("a folder"),
         };
-        let inventory: String = nodes
+        let entries = nodes
             .iter()
-            .map(|id| format!("[[provider.local.node]]\nid = \"{id}\"\n"))
-            .collect();
-        folder.write("roundsman.toml", &format!("[lease]\nowner = \"tester\"\n[provider]\nkind = \"local\"\n[provider.local]\nstore = \"state/roundsman.db\"\n{inventory}"));
+            .map(|id| format!("[[provider.local.node]]\nid = \"{id}\"\n"));
+        let inventory = entries.collect::<Vec<_>>().concat();
+        folder.write("roundsman.toml", format!("[lease]\nowner = \"tester\"\n[provider]\nkind = \"local\"\n[provider.local]\nstore = \"state/roundsman.db\"\n{inventory}"));
         folder
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.dir.path()
     }
 
-    pub fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         let path = self.file(name);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         std::fs::write(path, text).expect("a file");
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.file(name)).unwrap_or_default()
     }
 
     /// The binary here, with nothing in its environment that it would read.
-    pub fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_roundsman"));
         command
             .args(args)
@@ -122,16 +127,16 @@ impl Folder {
         command
     }
 
-    pub fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         self.command(args).output().expect("it starts").into()
     }
 
-    pub fn start(&self, args: &[&str]) -> Child {
+    pub(crate) fn start(&self, args: &[&str]) -> Child {
         self.command(args).spawn().expect("it starts")
     }
 
     /// A node's tags as `plan` does not show them: straight from the store, by Python's own SQLite.
-    pub fn tags(&self, node: &str) -> std::collections::BTreeMap<String, String> {
+    pub(crate) fn tags(&self, node: &str) -> std::collections::BTreeMap<String, String> {
         let script = "import json,sqlite3,sys\nprint(json.dumps(dict(sqlite3.connect(sys.argv[1]).execute('select key,value from tag where node=?',(sys.argv[2],)))))";
         let output = Command::new("python3")
             .args(["-c", script])
@@ -150,7 +155,7 @@ impl Folder {
 
 /// Polls until `done`, at most so many seconds.
 #[track_caller]
-pub fn until(what: &str, seconds: u64, mut done: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, seconds: u64, mut done: impl FnMut() -> bool) {
     let began = std::time::Instant::now();
     while !done() {
         assert!(

@@ -1,0 +1,138 @@
+//! Signals at every moment of a run.
+
+use super::*;
+
+/// Rings the bell at a moment, once or twice, while one invocation runs.
+fn interrupted(
+    world: &World,
+    rules: &Rules,
+    at: Duration,
+    again: Option<Duration>,
+) -> (Round, Vec<Event>) {
+    let events = RefCell::new(Vec::new());
+    let report = |event: Event| events.borrow_mut().push(event);
+    let engine = Engine {
+        ports: world,
+        rules,
+        owner: "test@host",
+        report: &report,
+    };
+    let (bell, stop) = bell();
+    let began = world.clock.boot();
+    let orders = orders(Some(1), 1);
+    let ring = async |bell: &Bell| {
+        world.clock.sleep_until(began.plus(at)).await;
+        bell.ring();
+        if let Some(again) = again {
+            world.clock.sleep_until(began.plus(at).plus(again)).await;
+            bell.ring();
+        }
+    };
+    let (round, ()) = world.play(async {
+        futures_util::future::join(round(&engine, &orders, stop), ring(&bell)).await
+    });
+    (round, events.into_inner())
+}
+
+#[test]
+fn a_signal_while_settling_takes_the_claim_back() {
+    let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
+    let (round, _) = interrupted(&world, &rules(job()), Duration::from_secs(5), None);
+    assert!(!round.cut_short, "nothing was abandoned");
+    assert!(world.store.tags("a").is_empty() && world.shell.sent().is_empty());
+}
+
+#[test]
+fn a_signal_at_any_moment_ends_the_run_in_order() {
+    for consistency in BOTH {
+        for at in (0..140).map(|n| Duration::from_millis(n * 997)) {
+            let mut job = job();
+            job.steps.push(step("second", On::Runner));
+            job.cleanup.push(Cleanup {
+                step: step("tidy", On::Node),
+                when: When::Always,
+            });
+            let world = World::new(vec![node("a", &[])], consistency, 1);
+            let (round, _) = interrupted(&world, &rules(job), at, None);
+            let tags = world.store.tags("a");
+            assert!(
+                !tags.contains_key("lock"),
+                "{consistency:?} {at:?}: {tags:?}"
+            );
+            assert_eq!(
+                tags.contains_key("fail-repair"),
+                round.cut_short,
+                "{consistency:?} {at:?}: {tags:?}"
+            );
+            if round.cut_short {
+                assert!(tags["fail-repair"].contains("reason=stopped"));
+                assert!(
+                    world.shell.sent().last().is_none_or(|sent| sent.1 == 3),
+                    "clean-up ran: {:?}",
+                    world.shell.sent()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn within_five_seconds_of_a_signal_the_lock_says_stopping() {
+    let mut job = job();
+    job.cleanup.push(Cleanup {
+        step: step("tidy", On::Node),
+        when: When::Always,
+    });
+    let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
+    let rules = rules(job);
+    let look = async {
+        world
+            .clock
+            .sleep_until(world.clock.boot().plus(Duration::from_secs(35)))
+            .await;
+        world.store.tags("a").get("lock").cloned()
+    };
+    let events = RefCell::new(Vec::new());
+    let report = |event: Event| events.borrow_mut().push(event);
+    let engine = Engine {
+        ports: &world,
+        rules: &rules,
+        owner: "test@host",
+        report: &report,
+    };
+    let (bell, stop) = bell();
+    let orders = orders(Some(1), 1);
+    let ring = async {
+        world
+            .clock
+            .sleep_until(world.clock.boot().plus(Duration::from_secs(30)))
+            .await;
+        bell.ring();
+    };
+    let (_, seen, ()) = world.play(async {
+        futures_util::future::join3(round(&engine, &orders, stop), look, ring).await
+    });
+    assert!(seen.is_some_and(|lock| lock.contains(" state=stopping ")));
+}
+
+#[test]
+fn a_second_signal_leaves_at_once_and_says_when_the_lease_runs_out() {
+    let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
+    world
+        .shell
+        .plan(|_, _| Plan::Ends(Duration::from_secs(3_000), Outcome::Ok));
+    // The node's step ignores the first: it is cancelled, which takes a moment in which the second comes.
+    world
+        .store
+        .weather(|weather| weather.write_takes = Duration::from_millis(900));
+    let (round, events) = interrupted(
+        &world,
+        &rules(job()),
+        Duration::from_secs(60),
+        Some(Duration::from_millis(100)),
+    );
+    assert!(round.cut_short);
+    let said = events.iter().any(|event| matches!(&event.kind, EventKind::Warned { message } if message.contains("its lease runs out")));
+    assert!(said, "{events:?}");
+    assert!(world.store.tags("a").contains_key("lock"));
+}
