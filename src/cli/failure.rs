@@ -2,6 +2,7 @@
 
 use crate::cli::exit::Exit;
 use crate::cli::problem::{FileProblems, render};
+use crate::cli::report::text::harmless_line;
 use crate::engine::operate::Refusal;
 use crate::port::PortError;
 
@@ -42,14 +43,14 @@ impl Failure {
     pub fn show(&self, colour: bool, width: usize) -> String {
         let said = |message: &str, help: Option<&str>| {
             let help = help
-                .map(|help| format!("  help: {help}\n"))
+                .map(|help| format!("  help: {}\n", harmless_line(help)))
                 .unwrap_or_default();
             let error = if colour {
                 "\u{1b}[1;31merror\u{1b}[0m"
             } else {
                 "error"
             };
-            format!("{error}: {message}\n{help}")
+            format!("{error}: {}\n{help}", harmless_line(message))
         };
         match self {
             Self::Usage { message, help } => said(message, help.as_deref()),

@@ -55,14 +55,23 @@ pub enum AnyShell {
     Aws(Box<crate::io::aws::SsmShell<SystemClock>>),
 }
 
+/// What a world is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Only to look: nothing is made that is not there.
+    Look,
+    /// To act.
+    Act,
+}
+
 /// Opens the world. `agents`: whether reading a fleet asks which nodes can execute steps.
 #[cfg_attr(
     not(feature = "aws"),
     expect(clippy::unused_async, reason = "AWS has to be waited for")
 )]
-pub async fn open(settings: &Settings, agents: bool) -> Result<World, Failure> {
+pub async fn open(settings: &Settings, purpose: Purpose, agents: bool) -> Result<World, Failure> {
     match settings.provider.kind {
-        ProviderKind::Local => local(&settings.provider.local),
+        ProviderKind::Local => local(&settings.provider.local, purpose),
         #[cfg(feature = "aws")]
         ProviderKind::Aws => aws::open(&settings.provider.aws, agents).await,
         #[cfg(not(feature = "aws"))]
@@ -76,7 +85,7 @@ pub async fn open(settings: &Settings, agents: bool) -> Result<World, Failure> {
     }
 }
 
-fn local(settings: &LocalSettings) -> Result<World, Failure> {
+fn local(settings: &LocalSettings, purpose: Purpose) -> Result<World, Failure> {
     let path = settings
         .store
         .clone()
@@ -88,7 +97,10 @@ fn local(settings: &LocalSettings) -> Result<World, Failure> {
             )
         })?;
     let nodes = settings.nodes.iter().map(entry).collect();
-    let opened = LocalStore::open(&path, nodes)?;
+    let opened = match purpose {
+        Purpose::Look => LocalStore::open_to_look(&path, nodes)?,
+        Purpose::Act => LocalStore::open(&path, nodes)?,
+    };
     let shell = LocalShell::new(
         SystemClock,
         &path,

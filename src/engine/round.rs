@@ -27,6 +27,13 @@ use crate::port::{Clock, Consistency, ErrorKind, PortError, Ports, Put, Store, W
 /// How often in a row a claim may not be answered in time, or be refused, before the invocation gives up.
 const NOT_CLAIMED_MAX: u32 = 3;
 
+/// How many claims one invocation may lose before it leaves the fleet to the others.
+const LOSSES_MAX: u32 = 64;
+
+/// How often leftover locks are removed before one look is given up, and how long apart where reads may be stale.
+const REMOVALS_MAX: u32 = 32;
+const REMOVALS_APART: Duration = Duration::from_secs(1);
+
 /// What an operator asks of one invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Orders {
@@ -185,7 +192,7 @@ impl State {
     fn wants_more(&self, orders: &Orders, in_hand: usize) -> bool {
         let room =
             orders.max.is_none_or(|max| self.taken < max) && in_hand < orders.parallel as usize;
-        room && self.error.is_none() && !self.idle
+        room && self.error.is_none() && !self.idle && self.losses < LOSSES_MAX
     }
 
     /// Counts how a visit ended; `true`: the next claim waits a random while.
@@ -210,16 +217,18 @@ impl State {
                 self.counts.failed += 1;
                 self.cut_short |= reason == crate::model::record::FailReason::Stopped;
             }
-            Visited::ClaimLost { .. } => {
+            // A change of the node's tags by somebody else at the same moment is a claim lost like any other.
+            Visited::ClaimLost { .. }
+            | Visited::NotClaimed(PortError {
+                kind: ErrorKind::Conflict,
+                ..
+            }) => {
                 self.counts.claims_lost += 1;
                 return self.lost(node);
             }
             Visited::NotClaimed(error) => {
                 self.not_claimed += 1;
-                let passing = matches!(
-                    error.kind,
-                    ErrorKind::Throttled | ErrorKind::Conflict | ErrorKind::Unreachable
-                );
+                let passing = matches!(error.kind, ErrorKind::Throttled | ErrorKind::Unreachable);
                 if error.kind == ErrorKind::Unreachable {
                     self.unanswered = Some(error.clone());
                 }
@@ -282,8 +291,7 @@ impl<P: Ports> Engine<'_, P> {
 
     /// Looks, decides, and takes the first node that may be taken.
     async fn take(&self, terms: &Terms, wish: &Wish) -> Result<Taken, PortError> {
-        // Every leftover that is removed makes the next look another one; more than there are nodes means trouble.
-        for _ in 0..1_000 {
+        for _ in 0..REMOVALS_MAX {
             let (chosen, view, rows) = if terms.transactional {
                 self.transact(terms, wish).await?
             } else {
@@ -294,6 +302,10 @@ impl<P: Ports> Engine<'_, P> {
                 Chosen::Nothing => None,
                 Chosen::Leftover { node, found } => {
                     self.remove(&node, found).await?;
+                    if !terms.transactional {
+                        // The next read may still show it.
+                        self.sleep_until(self.now().boot.plus(REMOVALS_APART)).await;
+                    }
                     continue;
                 }
             };
@@ -302,10 +314,10 @@ impl<P: Ports> Engine<'_, P> {
                 look: Some((view, rows)),
             });
         }
-        Err(PortError::new(
-            ErrorKind::Other,
-            "leftover locks were removed a thousand times and there are still some",
-        ))
+        let message =
+            format!("leftover locks were removed {REMOVALS_MAX} times, and there are still some");
+        Err(PortError::new(ErrorKind::Other, message)
+            .with_help("the next invocation goes on; look with `status` whose they are"))
     }
 
     async fn choose(&self, wish: &Wish) -> Result<(Chosen, View, Vec<Row>), PortError> {

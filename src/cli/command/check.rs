@@ -5,7 +5,7 @@ use crate::cli::context::{Context, answer, complain};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::problem::render;
-use crate::cli::world::{self, World};
+use crate::cli::world::{self, Purpose, World};
 use crate::model::job::support::refusals;
 use crate::model::node::{Agent, Service};
 use crate::model::span::short_span;
@@ -70,7 +70,7 @@ async fn live(context: &Context, rules: &Rules) -> Exit {
 }
 
 async fn look(context: &Context, rules: &Rules) -> Result<Vec<String>, Failure> {
-    let world = world::open(context.settings(), rules.on_node()).await?;
+    let world = world::open(context.settings(), Purpose::Look, rules.on_node()).await?;
     let nodes = world.store().read_fleet(&rules.job.fleet).await?;
     let out = nodes
         .iter()

@@ -6,7 +6,7 @@ use crate::cli::context::{Context, answer, complain};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::report::text::harmless_line;
-use crate::cli::world::{self, World, find_node, pick};
+use crate::cli::world::{self, Purpose, World, find_node, pick};
 use crate::engine::operate::{self, Which};
 use crate::model::node::Node;
 use crate::model::record::{Hold, Scope};
@@ -97,7 +97,7 @@ pub(super) async fn mark(context: &Context, args: &args::Mark) -> Result<Exit, F
             "say why the work is recorded by hand",
         ));
     }
-    let (rules, world) = prepare(context, &args.job).await?;
+    let (rules, world) = prepare(context, &args.job, Purpose::Act).await?;
     let node = find_node(&world, &rules.job.fleet, &args.node).await?;
     let before = operate::mark(&world, &node.id, (&rules.keys.lock, &rules.keys.last), at).await?;
     let before = before.map_or_else(
@@ -116,7 +116,7 @@ pub(super) async fn mark(context: &Context, args: &args::Mark) -> Result<Exit, F
 }
 
 async fn open(context: &Context) -> Result<World, Failure> {
-    let world = world::open(context.settings(), false).await?;
+    let world = world::open(context.settings(), Purpose::Act, false).await?;
     tell_created(context, &world);
     Ok(world)
 }
@@ -135,7 +135,7 @@ async fn targets(
         }
         return Ok((world, nodes, Scope::Node));
     };
-    let (rules, world) = prepare(context, job).await?;
+    let (rules, world) = prepare(context, job, Purpose::Act).await?;
     let nodes = world.store().read_fleet(&rules.job.fleet).await?;
     if nodes.is_empty() {
         return Err(Failure::usage(

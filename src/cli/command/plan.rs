@@ -5,7 +5,7 @@ use crate::cli::context::{Context, answer, complain};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::report::{json, table};
-use crate::cli::world::{self, World, find_node};
+use crate::cli::world::{self, Purpose, World, find_node};
 use crate::engine::observe::observe;
 use crate::model::decide::{Wish, decide};
 use crate::model::job::support::refusals;
@@ -13,15 +13,19 @@ use crate::model::view::Rules;
 
 /// Shows the plan of a job.
 pub(super) async fn plan(context: &Context, args: &args::Plan) -> Result<Exit, Failure> {
-    let (rules, world) = prepare(context, &args.job).await?;
+    let (rules, world) = prepare(context, &args.job, Purpose::Look).await?;
     show(context, &rules, &world, args.node.as_deref()).await?;
     Ok(Exit::Done)
 }
 
 /// The rules of a job and the world it acts in.
-pub(super) async fn prepare(context: &Context, job: &str) -> Result<(Rules, World), Failure> {
+pub(super) async fn prepare(
+    context: &Context,
+    job: &str,
+    purpose: Purpose,
+) -> Result<(Rules, World), Failure> {
     let rules = context.rules(context.job(job)?)?;
-    let world = world::open(context.settings(), rules.on_node()).await?;
+    let world = world::open(context.settings(), purpose, rules.on_node()).await?;
     tell_created(context, &world);
     Ok((rules, world))
 }

@@ -10,7 +10,7 @@ use crate::cli::failure::Failure;
 use crate::cli::report::closing;
 use crate::cli::report::human::Human;
 use crate::cli::report::json::Lines;
-use crate::cli::world::{World, find_node};
+use crate::cli::world::{Purpose, World, find_node};
 use crate::engine::Engine;
 use crate::engine::round::{Orders, Round, round};
 use crate::engine::stop::bell;
@@ -21,7 +21,12 @@ use crate::model::view::Rules;
 
 /// Runs one invocation.
 pub(super) async fn run(context: &Context, args: args::Run) -> Result<Exit, Failure> {
-    let (rules, world) = prepare(context, &args.job).await?;
+    let purpose = if args.dry_run {
+        Purpose::Look
+    } else {
+        Purpose::Act
+    };
+    let (rules, world) = prepare(context, &args.job, purpose).await?;
     if args.dry_run {
         show(context, &rules, &world, args.node.as_deref()).await?;
         return Ok(Exit::Done);
@@ -58,7 +63,8 @@ pub(super) async fn run(context: &Context, args: args::Run) -> Result<Exit, Fail
     if let Some(error) = &round.error {
         complain(&Failure::Outside(error.clone()).show(context.look.colour, context.look.width));
     }
-    Ok(exit(&round, signal, args.detailed_exitcode))
+    let named = orders.only.is_some();
+    Ok(exit(&round, signal, args.detailed_exitcode, named))
 }
 
 async fn serve(
@@ -92,7 +98,8 @@ async fn serve(
     Ok((round, first.get()))
 }
 
-fn exit(round: &Round, signal: Option<Signal>, detailed: bool) -> Exit {
+/// The exit status. `named`: the node was asked for by name, so that it is wanted whatever its age.
+fn exit(round: &Round, signal: Option<Signal>, detailed: bool, named: bool) -> Exit {
     let counts = &round.counts;
     let mut exit = Exit::Done;
     if detailed && counts.claimed == 0 {
@@ -101,7 +108,7 @@ fn exit(round: &Round, signal: Option<Signal>, detailed: bool) -> Exit {
             .iter()
             .flat_map(|(_, rows)| rows)
             .any(|row| row.owed);
-        exit = if owed || counts.claims_lost > 0 {
+        exit = if owed || named || counts.claims_lost > 0 {
             Exit::Blocked
         } else {
             Exit::NothingDue

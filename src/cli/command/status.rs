@@ -10,7 +10,7 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::report::status::{Orphan, StatusJob, StatusNode};
 use crate::cli::report::{json, table};
-use crate::cli::world;
+use crate::cli::world::{self, Purpose};
 use crate::engine::observe::observe;
 use crate::model::decide::{Row, Wish, decide};
 use crate::model::lock::Seen;
@@ -41,7 +41,7 @@ pub(super) async fn status(context: &Context, args: &args::Status) -> Result<Exi
     let (mut shown, mut orphans, mut found) = (Vec::new(), Vec::new(), false);
     for loaded in good {
         let rules = context.rules(loaded.job)?;
-        let world = world::open(context.settings(), rules.on_node()).await?;
+        let world = world::open(context.settings(), Purpose::Look, rules.on_node()).await?;
         let view = match observe(&world, &rules).await {
             Ok(view) => view,
             Err(error) => {

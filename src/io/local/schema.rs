@@ -63,6 +63,15 @@ pub(super) fn open(path: &Path) -> Result<(Connection, PathBuf, bool), PortError
     }
 }
 
+/// An empty store in memory, for a look at a file that is not there yet.
+pub(super) fn nothing() -> Result<Connection, PortError> {
+    let prepared = Connection::open_in_memory().and_then(|mut connection| {
+        make(&mut connection)?;
+        Ok(connection)
+    });
+    prepared.map_err(|error| explain(Path::new("the store in memory"), &error))
+}
+
 enum State {
     Made,
     Ours,

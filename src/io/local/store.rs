@@ -60,17 +60,7 @@ impl LocalStore {
     /// # Errors
     /// A sentence with the path: no permission, no database, one of a newer version, a full disk; or two nodes of one id.
     pub fn open(path: &Path, nodes: Vec<LocalNode>) -> Result<Opened, PortError> {
-        let mut inventory = BTreeMap::new();
-        for node in nodes {
-            let id = node.id.clone();
-            if inventory.insert(id.clone(), node).is_some() {
-                return Err(PortError::new(
-                    ErrorKind::Other,
-                    format!("the inventory has two nodes with the id `{id}`"),
-                )
-                .with_help("give each [[provider.local.node]] an id of its own"));
-            }
-        }
+        let inventory = inventory(nodes)?;
         let (connection, path, created) = schema::open(path)?;
         let created = created.then(|| path.clone());
         let connection = RefCell::new(connection);
@@ -81,6 +71,25 @@ impl LocalStore {
                 inventory,
             },
             created,
+        })
+    }
+
+    /// Opens the file at `path` for looks only: where there is none, none is made, and nothing has been stored yet.
+    ///
+    /// # Errors
+    /// As [`LocalStore::open`].
+    pub fn open_to_look(path: &Path, nodes: Vec<LocalNode>) -> Result<Opened, PortError> {
+        if path.exists() {
+            return Self::open(path, nodes);
+        }
+        let (connection, inventory) = (RefCell::new(schema::nothing()?), inventory(nodes)?);
+        Ok(Opened {
+            store: Self {
+                path: path.to_owned(),
+                connection,
+                inventory,
+            },
+            created: None,
         })
     }
 
@@ -307,6 +316,20 @@ impl Store for LocalStore {
         }
         Ok(answer)
     }
+}
+
+/// The nodes by their ids.
+fn inventory(nodes: Vec<LocalNode>) -> Result<BTreeMap<NodeId, LocalNode>, PortError> {
+    let mut inventory = BTreeMap::new();
+    for node in nodes {
+        let id = node.id.clone();
+        if inventory.insert(id.clone(), node).is_some() {
+            let message = format!("the inventory has two nodes with the id `{id}`");
+            return Err(PortError::new(ErrorKind::Other, message)
+                .with_help("give each [[provider.local.node]] an id of its own"));
+        }
+    }
+    Ok(inventory)
 }
 
 /// Begins to write: from here on nobody else does.
