@@ -9,7 +9,6 @@ mod support;
 
 use std::time::Duration;
 
-use roundsman::io::wrapper::compose_stop;
 use roundsman::model::job::On;
 use roundsman::model::outcome::{Delivery, Outcome, judge};
 use roundsman::port::Order;
@@ -189,7 +188,7 @@ fn term_to_the_wrapper_or_its_group_interrupts_the_step() {
 fn the_verb_stop_ends_the_attempt_and_says_when_there_is_none() {
     each_shell(|node| {
         let order = order("exec sleep 300");
-        let stop = compose_stop(&order, node.state().to_str().expect("UTF-8"));
+        let stop = node.stop_text(&order);
         assert_eq!(node.run_text(&stop).status.code(), Some(1), "nothing yet");
         let child = node.start(&node.text(&order));
         poll("the step", || {
@@ -216,7 +215,7 @@ fn the_verb_stop_ends_a_step_whose_wrapper_is_gone() {
         });
         kill_process(Pid::from_child(&child), Signal::KILL).expect("it lives");
         child.wait().expect("ends");
-        let stop = compose_stop(&order, node.state().to_str().expect("UTF-8"));
+        let stop = node.stop_text(&order);
         assert_eq!(
             node.run_text(&stop).status.code(),
             Some(0),

@@ -15,6 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::model::digest::sha256_hex;
+use crate::model::id::{Name, RunId};
 use crate::model::time::{ceil_second, format_stamp};
 use crate::port::Order;
 
@@ -91,8 +92,16 @@ pub fn compose(order: &Order, state_dir: &str) -> Result<String, TooLarge> {
 }
 
 /// Makes the text that ends an attempt: TERM, and KILL after a while. It exits 0 when there was something to end.
-pub fn compose_stop(order: &Order, state_dir: &str) -> String {
-    format!("{}{}rs_end\n", header(order, state_dir), code())
+///
+/// It takes what names an attempt, which is all that is left of one to whoever finds it by its comment.
+pub fn compose_stop(job: &Name, run: RunId, step: u32, attempt: u32, state_dir: &str) -> String {
+    format!(
+        "# roundsman stop job={job} run={run} step={step}.{attempt}\n\
+         rs_run={run} rs_step={step} rs_attempt={attempt} rs_grace={} rs_state={}\n{}rs_end\n",
+        GRACE.as_secs(),
+        quote(state_dir),
+        code()
+    )
 }
 
 /// A plain comment for people who look at what runs, then the variables.
@@ -152,7 +161,7 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::id::{ClaimId, Name, RunId};
+    use crate::model::id::ClaimId;
     use crate::model::job::On;
 
     /// An order for tests: the first attempt at step 1, with a minute, startable for ever.

@@ -276,7 +276,7 @@ async fn a_send_without_an_answer_is_unknown_and_not_repeated() {
 }
 
 #[tokio::test]
-async fn cancelling_kills_what_runs() {
+async fn cancelling_kills_what_runs_and_proves_no_end() {
     let (shell, node) = (shell().await, node(&CALM));
     let ticket = shell
         .send(&node, &order("exec sleep 300"))
@@ -294,15 +294,30 @@ async fn cancelling_kills_what_runs() {
     assert_eq!(commands(&shell, &node).await, [(1, Activity::InProgress)]);
     shell.cancel(&node, &ticket).await.expect("cancelled");
     let delivery = shell.wait(&node, &ticket).await;
+    // What it detached may live on.
     assert!(
-        matches!(&delivery, Ok(Delivery::Interrupted(_))),
+        matches!(&delivery, Ok(Delivery::Unknown(_))),
         "{delivery:?}"
     );
-    // What it detached may live on, so this is no proof of an end.
     assert!(matches!(
         commands(&shell, &node).await[..],
         [(1, Activity::Unknown { .. })]
     ));
+}
+
+#[tokio::test]
+async fn what_is_cancelled_before_its_delivery_has_never_run() {
+    let (shell, node) = (shell().await, node(&CALM));
+    CALM.fault(
+        &json!({"action": "SendCommand", "mode": "late", "seconds": 60, "node": node.id.as_str()}),
+    );
+    let ticket = shell.send(&node, &order("true")).await.expect("sent");
+    shell.cancel(&node, &ticket).await.expect("cancelled");
+    let delivery = shell.wait(&node, &ticket).await;
+    assert!(
+        matches!(&delivery, Ok(Delivery::Interrupted(_))),
+        "{delivery:?}"
+    );
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
-use roundsman::io::wrapper::compose;
+use roundsman::io::wrapper::{compose, compose_stop};
 use roundsman::model::id::{ClaimId, Name, RunId};
 use roundsman::model::job::On;
 use roundsman::model::outcome::{Attempt, Delivery, Judged, Outcome, judge};
@@ -80,6 +80,17 @@ impl Node {
 
     pub(crate) fn text(&self, order: &Order) -> String {
         compose(order, self.state().to_str().expect("UTF-8")).expect("small enough")
+    }
+
+    pub(crate) fn stop_text(&self, order: &Order) -> String {
+        let state = self.state();
+        compose_stop(
+            &order.job,
+            order.run,
+            order.step,
+            order.attempt,
+            state.to_str().expect("UTF-8"),
+        )
     }
 
     /// Starts a text as a transport would, in a process group of its own.

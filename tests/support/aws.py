@@ -4,7 +4,8 @@ Prints its port, and ends when its stdin closes, or after 30 minutes. Beside the
 
   GET  /stand-in/calls               {"CreateTags": 3, ...}: calls since the last reset
   POST /stand-in/reset               forgets calls, faults, page sizes and the clock's offset; fleets stay
-  POST /stand-in/faults              {"action", "mode", "count": 1, "seconds": 60, "node": null}; count -1: for ever
+  POST /stand-in/faults              {"action", "mode", "count": 1, "skip": 0, "seconds": 60, "node": null}: goes wrong
+                                     `count` times (-1: for ever) after `skip` calls, of calls that name `node` only
   POST /stand-in/clock               {"seconds": 30}: how far the Date header is ahead of this machine
   POST /stand-in/pages               {"DescribeInstances": 2, ...}: no answer holds more (reservations of 4 instances)
   POST /stand-in/fleet               {"group": null, "nodes": 3, "tags": {}, "agents": true} -> {"nodes": [ids]}
@@ -14,8 +15,8 @@ Prints its port, and ends when its stdin closes, or after 30 minutes. Beside the
   GET  /stand-in/commands            every command sent, with comment, text and status
 
 Fault modes of every action: deny, throttle, expired, conflict, 500, drop (the connection breaks, nothing is done),
-hang (no answer, nothing is done), hang-after and 500-after (it is done, but the answer does not say so), late (it is
-answered at once and done after `seconds`). Of SendCommand also: undeliverable, lost (it runs, and SSM says that it
+hang (no answer, nothing is done), hang-after and 500-after (it is done, but the answer does not say so), slow (it is
+done, and answered after `seconds`), late (it is answered at once and done after `seconds`). Of SendCommand also: undeliverable, lost (it runs, and SSM says that it
 was never delivered), unlisted (SSM does not list it for `seconds`), times-out (its executionTimeout is `seconds`).
 """
 
@@ -152,6 +153,12 @@ class StandIn:
             if mode == "hang-after":
                 time.sleep(fault["seconds"])
             return refuse(service, *ERRORS["500"][0], answer)
+        if mode == "slow":
+            held = []
+            told = list(self.act(action, service, environ, body, None, lambda *said: held.append(said)))
+            time.sleep(fault["seconds"])
+            answer(*held[0])
+            return told
         return self.act(action, service, environ, body, fault, answer)
 
     def act(self, action, service, environ, body, fault, answer):
@@ -170,7 +177,11 @@ class StandIn:
     def fault(self, action, body):
         for fault in self.faults:
             about = fault["node"] is None or fault["node"].encode() in body
-            if fault["action"] == action and fault["count"] != 0 and about:
+            if fault["action"] != action or not about:
+                continue
+            if fault["skip"]:
+                fault["skip"] -= 1
+            elif fault["count"] != 0:
                 fault["count"] -= 1
                 return fault
         return {}
@@ -202,7 +213,7 @@ class StandIn:
         return dict(self.calls)
 
     def post_faults(self, ask):
-        self.faults.append({"count": 1, "seconds": 60, "node": None, **ask})
+        self.faults.append({"count": 1, "skip": 0, "seconds": 60, "node": None, **ask})
         return {}
 
     def post_clock(self, ask):

@@ -32,7 +32,7 @@ class Invocation:
         self.command, self.instance = command, instance
         self.status = self.details = "Pending"
         self.code, self.stdout, self.stderr = -1, "", ""
-        self.process = None
+        self.process, self.started = None, ""
         self.listed_from = time.time()
 
     def end(self, status, details, code=-1):
@@ -112,7 +112,8 @@ class Ssm:
         return {
             "CommandId": command["id"], "InstanceId": invocation.instance, "Comment": command["comment"],
             "Status": invocation.status, "StatusDetails": invocation.details, "ResponseCode": invocation.code,
-            "StandardOutputContent": invocation.stdout[:24000], "StandardErrorContent": invocation.stderr[:8000],
+            "ExecutionStartDateTime": invocation.started, "StandardOutputContent": invocation.stdout[:24000],
+            "StandardErrorContent": invocation.stderr[:8000],
         }
 
     def list_commands(self, ask, *_):
@@ -191,6 +192,7 @@ class Ssm:
                 start_new_session=True,
             )
         invocation.status = invocation.details = "InProgress"
+        invocation.started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         invocation.work = work
 
     def watch(self, invocation):

@@ -5,7 +5,7 @@ use crate::cli::context::{Context, answer, complain};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::report::{json, table};
-use crate::cli::world::{self, Purpose, World, find_node};
+use crate::cli::world::{self, Purpose, World, pick};
 use crate::engine::observe::observe;
 use crate::model::decide::{Wish, decide};
 use crate::model::job::support::refusals;
@@ -44,11 +44,11 @@ pub(super) async fn show(
     world: &World,
     node: Option<&str>,
 ) -> Result<(), Failure> {
+    let view = observe(world, rules).await?;
     let only = match node {
-        Some(wanted) => Some(find_node(world, &rules.job.fleet, wanted).await?.id),
+        Some(wanted) => Some(pick(view.nodes.clone(), wanted)?.id),
         None => None,
     };
-    let view = observe(world, rules).await?;
     let rows = decide(
         rules,
         &view,

@@ -8,6 +8,7 @@ use crate::io::aws::{AwsStore, Clients, SsmShell};
 use crate::io::clock::SystemClock;
 use crate::io::runner::RunnerShell;
 use crate::io::wrapper;
+use crate::model::node::Command;
 use crate::model::settings::AwsSettings;
 use crate::port::Clock;
 
@@ -26,12 +27,22 @@ pub(super) async fn open(settings: &AwsSettings, agents: bool) -> Result<World, 
     let compose = |order: &crate::port::Order| {
         wrapper::compose(order, STATE_DIR).map_err(|error| error.to_string())
     };
+    let stop = |command: &Command| {
+        Ok(wrapper::compose_stop(
+            &command.job,
+            command.run,
+            command.step,
+            command.attempt,
+            STATE_DIR,
+        ))
+    };
     let shell = SsmShell::new(
         clients.clone(),
         SystemClock,
         settings.document.clone(),
         compose,
-    );
+    )
+    .with_stop(stop);
     Ok(World {
         store: AnyStore::Aws(Box::new(AwsStore::new(clients).with_agents(agents))),
         node: AnyShell::Aws(Box::new(shell)),

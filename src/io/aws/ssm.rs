@@ -18,7 +18,7 @@ use crate::io::aws::error::Call;
 use crate::io::aws::ssm::stage::Stage;
 use crate::model::id::NodeId;
 use crate::model::job::On;
-use crate::model::node::{Command, Evidence, Node};
+use crate::model::node::{Activity, Command, Evidence, Node};
 use crate::model::outcome::Delivery;
 use crate::model::time::elapsed;
 use crate::port::{Clock, ErrorKind, Order, PortError, Shell, Ticket, WriteError};
@@ -107,11 +107,9 @@ impl<C: Clock> SsmShell<C> {
     }
 
     /// Ends a delivered command by the wrapper's `stop`; `false`: there is nothing to compose it from.
-    async fn stop_step(&self, node: &NodeId, ticket: &Ticket) -> Result<bool, PortError> {
-        let Some(stop) = self.stop else {
-            return Ok(false);
-        };
-        let Some(command) = evidence::command(&self.clients, node, ticket).await? else {
+    async fn stop_step(&self, node: &NodeId, comment: &str) -> Result<bool, PortError> {
+        let command = Command::parse_comment(comment, Activity::InProgress);
+        let (Some(stop), Some(command)) = (self.stop, command) else {
             return Ok(false);
         };
         let refused = |why| PortError::new(ErrorKind::Other, format!("no stop for {node}: {why}"));
@@ -150,7 +148,8 @@ impl<C: Clock> Shell for SsmShell<C> {
             .await
     }
 
-    /// Polls at first every second, in the end every ten; one or two calls a poll when something ended, else one.
+    /// Polls at first every second, in the end every ten; one or two calls a poll when something ended, else one. The
+    /// first poll is a second after the call: nothing has ended sooner.
     ///
     /// # Errors
     /// What AWS refuses; and what it fails to answer for two minutes on end.
@@ -164,8 +163,12 @@ impl<C: Clock> Shell for SsmShell<C> {
         let invocation = poll::invocation(&self.clients, &node.id, ticket).await?;
         let begun = invocation
             .as_ref()
-            .is_some_and(|each| stage::of_invocation(each) == Stage::Running);
-        if begun && self.stop_step(&node.id, ticket).await? {
+            .filter(|each| stage::of_invocation(each) == Stage::Running);
+        if let Some(begun) = begun
+            && self
+                .stop_step(&node.id, begun.comment().unwrap_or_default())
+                .await?
+        {
             return Ok(());
         }
         let call = Call {

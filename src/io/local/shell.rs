@@ -177,7 +177,13 @@ impl<C: Clock> Shell for LocalShell<C> {
             return Ok(());
         }
         if self.via.is_some() {
-            let text = wrapper::compose_stop(&order, &self.state_dir(node)?);
+            let text = wrapper::compose_stop(
+                &order.job,
+                order.run,
+                order.step,
+                order.attempt,
+                &self.state_dir(node)?,
+            );
             let stop = self.start(node, text)?;
             self.at_most(SLACK, async { drop(stop.ended().await) })
                 .await;

@@ -44,24 +44,6 @@ pub(super) async fn evidence(
     }
 }
 
-/// The attempt that a ticket stands for; `None`: SSM does not know it, or it is not one of ours.
-pub(super) async fn command(
-    clients: &Clients,
-    node: &NodeId,
-    ticket: &Ticket,
-) -> Result<Option<Command>, PortError> {
-    let answer = clients
-        .ssm
-        .list_commands()
-        .command_id(&ticket.0)
-        .send()
-        .await
-        .map_err(|error| call(clients, node).failed(&error))?;
-    Ok(answer.commands().iter().find_map(|command| {
-        Command::parse_comment(command.comment().unwrap_or_default(), Activity::InProgress)
-    }))
-}
-
 async fn commands(
     clients: &Clients,
     node: &NodeId,

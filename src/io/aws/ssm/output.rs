@@ -76,6 +76,23 @@ pub(super) async fn full(
     printed
 }
 
+/// Whether a command has begun to execute on its node. When that cannot be asked, it may have.
+pub(super) async fn started(clients: &Clients, node: &NodeId, ticket: &Ticket) -> bool {
+    let answer = clients
+        .ssm
+        .get_command_invocation()
+        .command_id(&ticket.0)
+        .instance_id(node.as_str())
+        .send()
+        .await;
+    // "If the plugin hasn't started to run, the string is empty" (API reference).
+    answer.map_or(true, |answer| {
+        answer
+            .execution_start_date_time()
+            .is_some_and(|at| !at.is_empty())
+    })
+}
+
 /// The plugin that speaks for the step: the one with the wrapper's result line, else the first.
 fn plugin(invocation: &CommandInvocation) -> Option<&CommandPlugin> {
     let plugins = invocation.command_plugins();

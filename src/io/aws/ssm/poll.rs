@@ -15,7 +15,7 @@ use crate::model::id::NodeId;
 use crate::model::outcome::Delivery;
 use crate::port::{Clock, ErrorKind, PortError, Ticket};
 
-/// The pause after the first look, and the longest one.
+/// The pause before the first look, and the longest one.
 const FIRST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(10);
 /// How long a command may stay unlisted, and how long AWS may fail to answer.
@@ -31,6 +31,10 @@ pub(super) async fn wait<C: Clock>(
     let mut listed = clock.boot();
     let mut pause = FIRST;
     loop {
+        clock
+            .sleep_until(clock.boot().plus(jittered(pause, clock.random())))
+            .await;
+        pause = (pause * 3 / 2).min(LONGEST);
         match invocation(clients, node, ticket).await {
             Ok(Some(found)) => {
                 if let Some(delivery) = delivery(clients, node, ticket, &found).await {
@@ -53,10 +57,6 @@ pub(super) async fn wait<C: Clock>(
             }
             Err(error) => return Err(error),
         }
-        clock
-            .sleep_until(clock.boot().plus(jittered(pause, clock.random())))
-            .await;
-        pause = (pause * 3 / 2).min(LONGEST);
     }
 }
 
@@ -125,9 +125,14 @@ async fn delivery(
         Stage::TimedOut => Delivery::TimedOut {
             stdout: output::full(clients, node, ticket, found).await.stdout,
         },
-        Stage::Cancelled => {
-            Delivery::Interrupted(format!("the command was cancelled in SSM ({details})"))
+        Stage::Cancelled if output::started(clients, node, ticket).await => {
+            Delivery::Unknown(format!(
+                "the command was cancelled in SSM ({details}) after it had begun; what it started may live on"
+            ))
         }
+        Stage::Cancelled => Delivery::Interrupted(format!(
+            "the command was cancelled in SSM ({details}) before it began"
+        )),
     })
 }
 

@@ -1,0 +1,29 @@
+//! The real binary over the test AWS: what it writes into the nodes' tags, what it calls, and how it bears bad weather.
+//!
+//! The settings make claims settle in seconds; their relations are those of the contract all the same.
+#![cfg(feature = "aws")]
+
+#[path = "support/cli.rs"]
+mod cli;
+#[path = "cli_aws/crowd.rs"]
+mod crowd;
+#[path = "cli_aws/errors.rs"]
+mod errors;
+#[path = "cli_aws/leases.rs"]
+mod leases;
+#[path = "cli_aws/operators.rs"]
+mod operators;
+#[path = "cli_aws/runs.rs"]
+mod runs;
+#[path = "cli_aws/site.rs"]
+mod site;
+#[path = "cli_aws/steps.rs"]
+mod steps;
+mod support;
+
+use std::sync::LazyLock;
+
+use support::Aws;
+
+/// One for all tests that keep to groups of their own.
+static CALM: LazyLock<Aws> = LazyLock::new(Aws::start);
