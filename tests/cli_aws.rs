@@ -3,7 +3,7 @@
 //! The settings make claims settle in seconds; their relations are those of the contract all the same.
 #![cfg(feature = "aws")]
 
-#[path = "support/cli.rs"]
+#[path = "cli/folder.rs"]
 mod cli;
 #[path = "cli_aws/crowd.rs"]
 mod crowd;
