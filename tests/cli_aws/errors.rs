@@ -20,7 +20,7 @@ fn in_weather(group: &'static str, fault: &Value) -> (Site<'static>, Ran) {
         site.nodes[0].clone().into()
     };
     CALM.fault(&fault);
-    let ran = site.run(&["run", "hello"]).is_calm();
+    let ran = site.run(&["run", "hello"]).calm();
     (site, ran)
 }
 
@@ -230,7 +230,7 @@ fn without_credentials_region_or_network_it_says_what_is_missing() {
             command.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"));
         }
         let ran = Ran::from(command.output().expect("it starts"));
-        ran.is_calm().status(5).says(says).says("help: ");
+        ran.calm().status(5).says(says).says("help: ");
     }
     let mut command = site.command(&["plan", "hello", "--region", "eu-west-1"]);
     let ran = command.env_remove("AWS_REGION").output();
