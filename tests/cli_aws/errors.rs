@@ -73,7 +73,7 @@ fn what_aws_refuses_is_told_with_the_action_and_what_it_was_about() {
             "not allowed to ec2:DescribeTags on i-",
         ),
         (
-            "expired",
+            "session",
             "DescribeAutoScalingGroups",
             "expired",
             "ExpiredToken",
@@ -133,12 +133,6 @@ fn weather_that_stays_ends_the_invocation() {
             "CreateTags",
             "throttle",
             "AWS throttles ec2:CreateTags",
-        ),
-        (
-            "conflict",
-            "CreateTags",
-            "conflict",
-            "being changed by somebody else",
         ),
         (
             "500-groups",

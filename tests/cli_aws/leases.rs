@@ -200,8 +200,12 @@ fn a_holder_that_finds_another_claim_on_its_node_touches_nothing_more() {
         lock.owner = "another".to_owned();
     });
     let theirs = site.lock(0).expect("a lock");
-    site.folder.write("go", "");
+    // It finds that out at its next look, within a third of the lease.
     end(child).status(4).says("another");
+    site.folder.write("go", "");
+    until("the step has ended", 20, || {
+        site.sent(0)[0]["Status"] == "Success"
+    });
     assert_eq!(site.lock(0), Some(theirs));
     assert_eq!(
         (site.keys(0), site.sent(0).len()),

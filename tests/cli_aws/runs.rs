@@ -199,7 +199,16 @@ fn nodes_that_are_not_in_service_are_not_served_and_count() {
     assert_eq!(reasons, [o, o, o, "agent-offline", "limit"]);
     site.run(&["run", "hello", "--max", "all", "--detailed-exitcode"])
         .status(11)
-        .says("3 of at most 1 in the fleet not well");
+        .says("all blocked");
+    site.run(&[
+        "run",
+        "hello",
+        "--node",
+        &site.nodes[4],
+        "--detailed-exitcode",
+    ])
+    .status(11)
+    .says("3 of at most 1 in the fleet not well");
     // Three out of service and the claim are four.
     let work = step("true");
     site.job(&format!("{work}[limits]\nnodes = 3\n"));
