@@ -4,6 +4,7 @@
 #![cfg(feature = "aws")]
 
 #[path = "cli/folder.rs"]
+#[expect(dead_code, reason = "what is there for the tests over a local fleet")]
 mod cli;
 #[path = "cli_aws/crowd.rs"]
 mod crowd;
@@ -19,6 +20,7 @@ mod runs;
 mod site;
 #[path = "cli_aws/steps.rs"]
 mod steps;
+#[expect(dead_code, reason = "what is there for the tests of the AWS floor")]
 mod support;
 
 use std::sync::LazyLock;

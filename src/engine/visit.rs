@@ -401,11 +401,14 @@ impl<'a, P: Ports> Visit<'a, P> {
         self.feed(Input::Woke)
     }
 
-    /// Whether what the lease wants next can never succeed: the record was refused for good.
+    /// Whether what the lease wants next can never succeed: the record or the release was refused for good.
     fn hopeless(&self, next: &Next) -> Option<PortError> {
         use crate::port::ErrorKind;
         let waiting = matches!(next, Next::Wait(_))
-            && matches!(self.awaited, Awaited::Record | Awaited::Abandoned);
+            && matches!(
+                self.awaited,
+                Awaited::Record | Awaited::Abandoned | Awaited::Release
+            );
         let error = self
             .error
             .as_ref()

@@ -73,7 +73,7 @@ fn what_aws_refuses_is_told_with_the_action_and_what_it_was_about() {
             "not allowed to ec2:DescribeTags on i-",
         ),
         (
-            "expired",
+            "session",
             "DescribeAutoScalingGroups",
             "expired",
             "ExpiredToken",
@@ -135,12 +135,6 @@ fn weather_that_stays_ends_the_invocation() {
             "AWS throttles ec2:CreateTags",
         ),
         (
-            "conflict",
-            "CreateTags",
-            "conflict",
-            "being changed by somebody else",
-        ),
-        (
             "500-groups",
             "DescribeAutoScalingGroups",
             "500",
@@ -169,25 +163,27 @@ fn aws_that_never_answers_is_given_up_within_a_minute() {
 }
 
 #[test]
-fn a_claim_that_is_answered_too_late_executes_nothing_and_is_left_to_its_own_end() {
-    let site = Site::new(&CALM, "late", 1, Pace::Quick);
-    site.job(&format!("{}on = \"runner\"\n", step("touch ran")));
-    CALM.fault(
-        &json!({"action": "CreateTags", "mode": "slow", "seconds": 3, "node": site.nodes[0]}),
-    );
-    site.run(&["run", "hello"])
-        .status(5)
-        .says("was not answered within `claim-within`")
-        .says("left to its own end");
-    assert!(!site.folder.file("ran").exists());
-    // It may have displaced a living holder's value, so nobody takes it away.
-    let lock = site.lock(0).expect("it still stands");
-    assert_eq!(
-        (lock.state.label(), lock.step, lock.seq),
-        ("settling", 0, 1)
-    );
-    assert_eq!(site.keys(0), ["lock"]);
-    assert_eq!(site.reason(0), "locked");
+fn a_claim_that_is_not_answered_in_time_executes_nothing_and_is_left_to_its_own_end() {
+    let table = [
+        ("late", "slow", "was not answered within `claim-within`"),
+        ("unanswered", "hang-after", "InternalError"),
+    ];
+    at_once(&table, |&(group, mode, says)| {
+        let site = Site::new(&CALM, group, 1, Pace::Quick);
+        site.job(&format!("{}on = \"runner\"\n", step("touch ran")));
+        let node = &site.nodes[0];
+        CALM.fault(&json!({"action": "CreateTags", "mode": mode, "seconds": 3, "node": node}));
+        site.run(&["run", "hello"]).status(5).says(says);
+        assert!(!site.folder.file("ran").exists());
+        // It may have displaced a living holder's value, so nobody takes it away.
+        let lock = site.lock(0).expect("it still stands");
+        assert_eq!(
+            (lock.state.label(), lock.step, lock.seq),
+            ("settling", 0, 1)
+        );
+        assert_eq!(site.keys(0), ["lock"]);
+        assert_eq!(site.reason(0), "locked");
+    });
 }
 
 #[test]
@@ -247,6 +243,14 @@ fn a_step_that_may_not_be_sent_says_so() {
     ran.status(1).says("not allowed to ssm:SendCommand on i-");
     assert!(site.left(0)["fail-hello"].ends_with(" step=1 reason=undelivered"));
     assert_eq!(site.keys(0), ["fail-hello"]);
+}
+
+#[test]
+fn a_lock_that_may_not_be_deleted_is_told_after_the_work_is_recorded() {
+    let fault = json!({"action": "DeleteTags", "mode": "deny", "count": -1});
+    let (site, ran) = in_weather("deny-release", &fault);
+    ran.status(5).says("not allowed to ec2:DeleteTags on i-");
+    assert_eq!(site.keys(0), ["last-hello", "lock", "took-hello"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use roundsman::model::time::{later, parse_stamp};
 
 use crate::CALM;
 use crate::cli::until;
-use crate::site::{Pace, Site, end, signal, step, waiting};
+use crate::site::{Pace, Site, end, set, signal, step, waiting};
 
 /// Rewrites the lock of the n-th node past the API.
 fn relock(site: &Site<'_>, n: usize, change: impl FnOnce(&mut Lock)) {
@@ -26,7 +26,7 @@ fn abandoned(site: &Site<'_>, n: usize) {
         claim: ClaimId::new(began, 2),
         seq: 2,
         state: LockState::Held,
-        set: site.set(),
+        set: set(),
         job: Name::new("hello").expect("a name"),
         task: Name::new("hello").expect("a name"),
         file: "00000000".parse().expect("a digest"),
@@ -53,7 +53,7 @@ fn a_lock_with_other_settings_blocks_the_whole_fleet_for_an_hour() {
     let told = format!(
         "stranger works on {} with other lease settings (0000, ours are {})",
         site.nodes[0],
-        site.set()
+        set()
     );
     site.run(&[
         "run",
@@ -94,7 +94,7 @@ fn a_suspect_is_left_alone_for_the_margin_and_then_taken_over() {
     );
     let before = site.lock(0).expect("untouched");
     relock(&site, 0, |lock| {
-        lock.until = now - std::time::Duration::from_secs(60)
+        lock.until = now - std::time::Duration::from_secs(60);
     });
     let row = site.plan()[&site.nodes[0]].clone();
     assert_eq!(
@@ -123,7 +123,7 @@ fn a_suspect_whose_step_still_runs_is_busy_until_it_has_ended() {
     child.wait().expect("it has ended");
     let now = site.plan_time();
     relock(&site, 0, |lock| {
-        lock.until = now - std::time::Duration::from_secs(60)
+        lock.until = now - std::time::Duration::from_secs(60);
     });
     let dead = site.lock(0).expect("left behind");
     assert_eq!(site.reason(0), "busy");
@@ -200,8 +200,12 @@ fn a_holder_that_finds_another_claim_on_its_node_touches_nothing_more() {
         lock.owner = "another".to_owned();
     });
     let theirs = site.lock(0).expect("a lock");
-    site.folder.write("go", "");
+    // It finds that out at its next look, within a third of the lease.
     end(child).status(4).says("another");
+    site.folder.write("go", "");
+    until("the step has ended", 20, || {
+        site.sent(0)[0]["Status"] == "Success"
+    });
     assert_eq!(site.lock(0), Some(theirs));
     assert_eq!(
         (site.keys(0), site.sent(0).len()),

@@ -143,20 +143,6 @@ impl<'a> Site<'a> {
         plan["at"].as_str().and_then(parse_stamp).expect("a time")
     }
 
-    /// The digest of the lease settings, as this site's own locks say it.
-    pub(crate) fn set(&self) -> SetDigest {
-        let duration = std::time::Duration::from_millis;
-        LeaseSettings {
-            claim_within: duration(2_000),
-            staleness: duration(200),
-            skew: duration(500),
-            margin: duration(5_000),
-            ttl: duration(20_000),
-            request_life: duration(15_000),
-        }
-        .set()
-    }
-
     /// Comments and texts of what was sent to the n-th node, oldest first.
     pub(crate) fn sent(&self, n: usize) -> Vec<Value> {
         let mut commands = self.aws.commands();
@@ -169,6 +155,20 @@ impl<'a> Site<'a> {
         let text = self.folder.read(name);
         text.lines().map(str::to_owned).collect()
     }
+}
+
+/// The digest of [`Pace::Quick`]'s lease settings.
+pub(crate) fn set() -> SetDigest {
+    let ms = std::time::Duration::from_millis;
+    LeaseSettings {
+        claim_within: ms(2_000),
+        staleness: ms(200),
+        skew: ms(500),
+        margin: ms(5_000),
+        ttl: ms(20_000),
+        request_life: ms(15_000),
+    }
+    .set()
 }
 
 /// A step on the node.

@@ -28,7 +28,7 @@ pub(super) struct Hold {
     parking: bool,
     not_before: Moment,
     flight: Option<Flight>,
-    /// The start of the first delete of a release.
+    /// The start of the first delete of a release that was not refused for certain.
     first_delete: Option<Moment>,
 }
 
@@ -54,7 +54,10 @@ enum Flight {
         want: Want,
     },
     Record,
-    Delete,
+    /// `first`: nothing of the release may have been deleted before.
+    Delete {
+        first: bool,
+    },
 }
 
 impl Hold {
@@ -189,9 +192,13 @@ impl Lease {
                     Answer::Changed => return Some(changed()),
                 }
             }
-            (Input::Deleted(answer), Some(Flight::Delete)) => {
+            (Input::Deleted(answer), Some(Flight::Delete { first })) => {
                 hold.flight = None;
                 hold.value = None;
+                // Nothing was deleted, so what shows next is the own lock still, and nothing that lies over another.
+                if first && matches!(answer, Answer::Refused { .. }) {
+                    hold.first_delete = None;
+                }
                 match answer {
                     Answer::Done if !terms.transactional => {}
                     Answer::Done | Answer::Changed => return Some(End::Released),
@@ -325,7 +332,8 @@ impl Lease {
                 return Next::Record;
             }
             Want::Release => {
-                hold.flight = Some(Flight::Delete);
+                let first = hold.first_delete.is_none();
+                hold.flight = Some(Flight::Delete { first });
                 hold.first_delete.get_or_insert(now.boot);
                 return Next::Delete(hold.value.clone().unwrap_or_default());
             }

@@ -217,6 +217,32 @@ fn a_release_leaves_alone_what_shows_later_than_g_and_p_after_its_first_delete()
 }
 
 #[test]
+fn a_release_whose_deletes_are_refused_for_certain_goes_on_until_one_is_not() {
+    let mut drive = Drive::held();
+    drive.step(1);
+    drive.input(Input::Want(Want::Release));
+    drive.shows_own(None);
+    for _ in 0..3 {
+        // Longer than G and P together, and nothing was deleted yet.
+        drive.at += secs(8);
+        assert!(matches!(
+            drive.input(Input::Deleted(refused())),
+            Next::Wait(_)
+        ));
+        assert_eq!(drive.after(secs(1)), Next::Look(Look::Node));
+        assert!(matches!(drive.shows_own(None), Next::Delete(_)));
+    }
+    drive.input(Input::Deleted(unknown()));
+    drive.at += secs(8);
+    assert_eq!(drive.input(Input::Woke), Next::Look(Look::Node));
+    assert_eq!(
+        drive.shows_own(None),
+        Next::End(End::Released),
+        "that one may have been done"
+    );
+}
+
+#[test]
 fn a_release_waits_for_a_renewal_that_is_under_way() {
     let mut drive = Drive::held();
     drive.step(1);
