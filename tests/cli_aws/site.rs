@@ -87,7 +87,7 @@ impl<'a> Site<'a> {
     }
 
     pub(crate) fn run(&self, args: &[&str]) -> Ran {
-        self.command(args).output().expect("it starts").into()
+        end(self.start(args))
     }
 
     pub(crate) fn start(&self, args: &[&str]) -> Child {
@@ -190,8 +190,18 @@ pub(crate) fn waiting(site: &Site<'_>) -> String {
     ))
 }
 
-/// What a child said in the end.
-pub(crate) fn end(child: Child) -> Ran {
+/// What a child said in the end, which has to come within two minutes.
+#[track_caller]
+pub(crate) fn end(mut child: Child) -> Ran {
+    let began = clock();
+    while child.try_wait().expect("it can be asked").is_none() {
+        if began.elapsed().as_secs() > 120 {
+            child.kill().expect("it can be ended");
+            let ran = Ran::from(child.wait_with_output().expect("its output"));
+            panic!("it does not end: {ran:?}");
+        }
+        pause();
+    }
     child.wait_with_output().expect("its output").into()
 }
 
@@ -200,6 +210,11 @@ pub(crate) fn signal(name: &str, child: &Child) {
         .args(["-s", name, &child.id().to_string()])
         .status();
     assert!(status.expect("kill is there").success());
+}
+
+#[expect(clippy::disallowed_methods, reason = "between two polls")]
+fn pause() {
+    std::thread::sleep(std::time::Duration::from_millis(10));
 }
 
 #[expect(clippy::disallowed_methods, reason = "the tests' own clock")]
