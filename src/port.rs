@@ -206,8 +206,9 @@ pub trait Shell {
     /// Waits until the send has ended. May be dropped at any time and called again.
     async fn wait(&self, node: &Node, ticket: &Ticket) -> Result<Delivery, PortError>;
 
-    /// Ends what was sent: TERM, and KILL after a while. `wait` then tells what became of it.
-    async fn cancel(&self, node: &Node, ticket: &Ticket) -> Result<(), PortError>;
+    /// Ends what was sent: TERM, and KILL after `grace` at most, which a node's own wrapper sets for itself. `wait` then
+    /// tells what became of it.
+    async fn cancel(&self, node: &Node, ticket: &Ticket, grace: Duration) -> Result<(), PortError>;
 
     /// Every roundsman command on the node that was begun within the last `within`.
     async fn evidence(&self, node: &Node, within: Duration) -> Result<Evidence, PortError>;

@@ -260,8 +260,8 @@ impl Shell for AnyShell {
         either!(self, AnyShell, shell => shell.wait(node, ticket).await)
     }
 
-    async fn cancel(&self, node: &Node, ticket: &Ticket) -> Result<(), PortError> {
-        either!(self, AnyShell, shell => shell.cancel(node, ticket).await)
+    async fn cancel(&self, node: &Node, ticket: &Ticket, grace: Duration) -> Result<(), PortError> {
+        either!(self, AnyShell, shell => shell.cancel(node, ticket, grace).await)
     }
 
     async fn evidence(&self, node: &Node, within: Duration) -> Result<Evidence, PortError> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::now;
+use crate::model::id::NodeId;
 use crate::model::node::Evidence;
 use crate::model::view::{Rules, View};
 use crate::port::{PortError, Ports, Shell, Store};
@@ -13,15 +14,23 @@ const EVIDENCE_WITHIN: Duration = Duration::from_secs(49 * 3_600);
 /// Reads the fleet, and for every lease past its end, or parked, what runs on that node.
 ///
 /// Evidence is read after the tags that it judges, so that a command sent in between is seen. Evidence that cannot
-/// be had does not fail the look: it makes its node busy.
-pub async fn observe<P: Ports>(ports: &P, rules: &Rules) -> Result<View, PortError> {
+/// be had does not fail the look: it makes its node busy. `over`: a node whose leftover lock an own claim covers.
+pub async fn observe<P: Ports>(
+    ports: &P,
+    rules: &Rules,
+    over: Option<&NodeId>,
+) -> Result<View, PortError> {
     let nodes = ports.store().read_fleet(&rules.job.fleet).await?;
     let mut view = View {
         now: now(ports).wall,
         nodes,
         evidence: std::collections::BTreeMap::new(),
     };
-    let asked: Vec<_> = view.asks_evidence(rules).into_iter().cloned().collect();
+    let asked: Vec<_> = view
+        .asks_evidence(rules, over)
+        .into_iter()
+        .cloned()
+        .collect();
     for node in asked {
         let evidence = match ports.node().evidence(&node, EVIDENCE_WITHIN).await {
             Ok(evidence) => evidence,

@@ -1,6 +1,6 @@
 //! One invocation: look, decide, take, and again, while limits and wishes have room.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use crate::port::{Clock, Consistency, ErrorKind, PortError, Ports, Put, Store, W
 const NOT_CLAIMED_MAX: u32 = 3;
 
 /// How many claims one invocation may lose before it leaves the fleet to the others.
-const LOSSES_MAX: u32 = 64;
+const LOSSES_MAX: u32 = 16;
 
 /// How often leftover locks are removed before one look is given up, and how long apart where reads may be stale.
 const REMOVALS_MAX: u32 = 32;
@@ -157,6 +157,16 @@ pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, stop: Stop
             }
         }
     }
+    if orders.max == Some(0) && state.error.is_none() {
+        let wish = Wish {
+            only: orders.only.clone(),
+            skip: BTreeSet::new(),
+        };
+        match observe(engine.ports, rules, None).await {
+            Ok(view) => state.last_look = Some((view.clone(), decide(rules, &view, &wish))),
+            Err(error) => state.error = Some(error),
+        }
+    }
     engine.tell(None, None, EventKind::Finished(state.counts));
     let unanswered = state.unanswered.filter(|_| state.counts.claimed == 0);
     Round {
@@ -237,7 +247,12 @@ impl State {
                 }
                 return self.lost(node);
             }
-            Visited::LeaseLost => self.counts.leases_lost += 1,
+            Visited::LeaseLost(error) => {
+                self.counts.leases_lost += 1;
+                if let Some(error) = error {
+                    self.error = Some(error);
+                }
+            }
             Visited::Outside(error) => self.error = Some(error),
             Visited::Left => self.cut_short = true,
         }
@@ -321,7 +336,7 @@ impl<P: Ports> Engine<'_, P> {
     }
 
     async fn choose(&self, wish: &Wish) -> Result<(Chosen, View, Vec<Row>), PortError> {
-        let view = observe(self.ports, self.rules).await?;
+        let view = observe(self.ports, self.rules, None).await?;
         self.check_clock()?;
         let rows = decide(self.rules, &view, wish);
         let claim = ClaimId::new(epoch_ms(self.now()), self.ports.clock().random());
@@ -344,8 +359,9 @@ impl<P: Ports> Engine<'_, P> {
             let view = View {
                 now: now.wall,
                 nodes,
-                evidence: std::collections::BTreeMap::new(),
-            };
+                evidence: BTreeMap::new(),
+            }
+            .without_evidence();
             let rows = decide(self.rules, &view, wish);
             let mut grant = None;
             let chosen = self.first(&view, &rows, claim, |own, _| {
@@ -375,6 +391,15 @@ impl<P: Ports> Engine<'_, P> {
         claim: ClaimId,
         lease: impl FnOnce(Lock, Option<Found>) -> (Lease, bool),
     ) -> Chosen {
+        if let Some((row, found)) = rows
+            .iter()
+            .find_map(|row| row.remove.clone().map(|found| (row, found)))
+        {
+            return Chosen::Leftover {
+                node: row.node.clone(),
+                found,
+            };
+        }
         let Some((row, take)) = rows
             .iter()
             .find_map(|row| row.take.as_ref().map(|take| (row, take)))

@@ -25,7 +25,7 @@ use crate::model::span::parse_span;
 use crate::model::suspect::Abandoned;
 use crate::model::tag::Tags;
 use crate::model::time::{Moment, elapsed};
-use crate::port::{Clock, PortError, Ports};
+use crate::port::{Clock, ErrorKind, PortError, Ports};
 
 /// What a visit begins with.
 #[derive(Debug)]
@@ -54,8 +54,8 @@ pub enum Visited {
     },
     /// The claim's write was not answered in time, or was refused.
     NotClaimed(PortError),
-    /// The lease was lost while running: nothing more was touched.
-    LeaseLost,
+    /// The lease was lost while running: nothing more was touched. With the outside's error, where that was why.
+    LeaseLost(Option<PortError>),
     /// The outside failed in a way that waiting does not mend.
     Outside(PortError),
     /// Told to stop twice: left as it is, until the lease runs out.
@@ -98,6 +98,8 @@ struct Visit<'a, P: Ports> {
     trouble: u32,
     /// The latest error from outside.
     error: Option<PortError>,
+    /// Why it could not be recorded that a run of another job is given up: then nothing is begun.
+    unrecorded: Option<PortError>,
 }
 
 /// What woke the loop.
@@ -187,6 +189,17 @@ enum Follow {
     End(End),
 }
 
+/// Whether waiting does not mend it.
+fn for_good(error: &PortError) -> bool {
+    match error.kind {
+        ErrorKind::Throttled
+        | ErrorKind::Conflict
+        | ErrorKind::Unreachable
+        | ErrorKind::Credentials => false,
+        ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Other => true,
+    }
+}
+
 async fn landed(flight: &mut Option<Flight<'_>>) -> (Input, Option<Tags>, Option<PortError>) {
     match flight {
         Some(flight) => flight.await,
@@ -227,6 +240,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             urgency: Urgency::Go,
             trouble: 0,
             error: None,
+            unrecorded: None,
         }
     }
 
@@ -237,7 +251,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             Next::Go => return Follow::On(self.go(&mut hands.underway)),
             Next::End(end) => return Follow::End(end),
             Next::Wait(until) => wake = until,
-            Next::Look(_) | Next::Write { .. } | Next::Record | Next::Delete(_) => {
+            Next::Look(_) | Next::Write { .. } | Next::Record { .. } | Next::Delete(_) => {
                 hands.flight = Some(self.perform(&next));
             }
         }
@@ -308,7 +322,12 @@ impl<'a, P: Ports> Visit<'a, P> {
                     return self.feed(Input::Want(Want::Step(step)));
                 }
             }
-            Awaited::Abandoned => self.abandoned = None,
+            Awaited::Abandoned => {
+                self.abandoned = None;
+                if self.urgency > Urgency::Go {
+                    return self.begin_stopping(None);
+                }
+            }
             Awaited::Record => {
                 self.report_record();
                 self.run.recorded();
@@ -353,7 +372,18 @@ impl<'a, P: Ports> Visit<'a, P> {
             }
             None => self.trouble = 0,
         }
+        if self.awaited == Awaited::Abandoned && matches!(input, Input::Recorded(_)) {
+            self.unrecorded = self
+                .error
+                .clone()
+                .filter(|error| self.trouble > 0 && for_good(error));
+        }
         let next = self.feed(input);
+        if self.unrecorded.is_some() && self.awaited == Awaited::Abandoned {
+            self.awaited = Awaited::Release;
+            self.trouble = 0;
+            return self.feed(Input::Want(Want::Release));
+        }
         // Told to stop while the claim's write was under way: it is answered now.
         if self.held_at.is_none() && self.urgency > Urgency::Go && matches!(next, Next::Wait(_)) {
             return self.feed(Input::GiveUp);
@@ -369,9 +399,18 @@ impl<'a, P: Ports> Visit<'a, P> {
         }
         let in_steps = usize::try_from(self.lease.lock().step)
             .is_ok_and(|step| step <= self.engine.rules.job.steps.len());
-        if !in_steps || matches!(self.awaited, Awaited::Record | Awaited::Release) {
+        // What is past its steps ends by itself; what is recorded of another job's run is recorded first.
+        let ending = matches!(
+            self.awaited,
+            Awaited::Record | Awaited::Release | Awaited::Abandoned
+        );
+        if !in_steps || ending {
             return self.feed(Input::Woke);
         }
+        self.begin_stopping(underway)
+    }
+
+    fn begin_stopping(&mut self, underway: Option<&mut Underway<'a>>) -> Next {
         match underway {
             Some(underway) => underway.cancel(),
             None => self
@@ -387,39 +426,26 @@ impl<'a, P: Ports> Visit<'a, P> {
         let random = self.engine.ports.clock().random();
         self.tell(ended.event());
         let job = &self.engine.rules.job;
-        let cut_short =
-            self.urgency > Urgency::Go && ended.cancelled && ended.judged.outcome != Outcome::Ok;
-        if cut_short && ended.judged.outcome != Outcome::Unknown {
+        let outcome = ended.judged.outcome;
+        let failed =
+            outcome != Outcome::Ok && outcome.meaning().lease == crate::model::outcome::Lease::Goes;
+        if !(ended.cancelled && failed) {
+            self.run.ended(job, now, outcome, ended.not_after, random);
+        }
+        if ended.cancelled {
             self.run.stopped(job, self.lease.lock().step);
-        } else {
-            self.run
-                .ended(job, now, ended.judged.outcome, ended.not_after, random);
-            if ended.cancelled {
-                self.run.stopped(job, self.lease.lock().step);
-            }
         }
         self.feed(Input::Woke)
     }
 
-    /// Whether what the lease wants next can never succeed: the record or the release was refused for good.
+    /// Whether what the lease wants next can never succeed: the release was refused for good.
+    ///
+    /// A record is tried again until the lease ends: it is all that shows that the work was done.
     fn hopeless(&self, next: &Next) -> Option<PortError> {
-        use crate::port::ErrorKind;
-        let waiting = matches!(next, Next::Wait(_))
-            && matches!(
-                self.awaited,
-                Awaited::Record | Awaited::Abandoned | Awaited::Release
-            );
-        let error = self
-            .error
-            .as_ref()
-            .filter(|_| waiting && self.trouble > 0)?;
-        match error.kind {
-            ErrorKind::Throttled
-            | ErrorKind::Conflict
-            | ErrorKind::Unreachable
-            | ErrorKind::Credentials => None,
-            ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Other => Some(error.clone()),
-        }
+        let waiting = matches!(next, Next::Wait(_)) && self.awaited == Awaited::Release;
+        self.error
+            .clone()
+            .filter(|error| waiting && self.trouble > 0 && for_good(error))
     }
 
     async fn end(&mut self, end: End, underway: Option<Underway<'a>>) -> Visited {
@@ -445,7 +471,10 @@ impl<'a, P: Ports> Visit<'a, P> {
             }
             End::Released => {
                 self.tell(EventKind::Released);
-                Visited::Recorded(self.run.result())
+                match self.unrecorded.take() {
+                    Some(error) => Visited::Outside(error),
+                    None => Visited::Recorded(self.run.result()),
+                }
             }
             End::Parked => {
                 self.tell(EventKind::Parked {
@@ -454,19 +483,18 @@ impl<'a, P: Ports> Visit<'a, P> {
                 Visited::Left
             }
             End::LeaseLost { why } => {
-                let cause = self
-                    .error
+                let error = self.error.clone().filter(|_| self.trouble > 0);
+                let cause = error
                     .as_ref()
-                    .filter(|_| self.trouble > 0)
                     .map(|error| format!(" ({error})"))
                     .unwrap_or_default();
                 self.tell(EventKind::LeaseLost {
                     why: format!("{why}{cause}"),
                 });
                 if let Some(underway) = underway {
-                    underway.end_runner_step().await;
+                    underway.end_runner_step(self.terms.settings.margin).await;
                 }
-                Visited::LeaseLost
+                Visited::LeaseLost(error)
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::port::Clock;
 
 /// The longest sleep without a look at the clock: tokio's timer stands still while the machine is suspended, ours
 /// does not, so this is how late a wait can end after waking up.
-const SLICE: Duration = Duration::from_secs(30);
+const SLICE: Duration = Duration::from_secs(5);
 
 /// This machine's clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

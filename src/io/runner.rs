@@ -62,8 +62,8 @@ impl<C: Clock> RunnerShell<C> {
     }
 
     /// Sends TERM, once; later calls change nothing.
-    fn stop(&self, ticket: &Ticket, timed_out: bool) {
-        let kill_at = self.clock.boot().plus(self.grace);
+    fn stop(&self, ticket: &Ticket, timed_out: bool, grace: Duration) {
+        let kill_at = self.clock.boot().plus(grace.min(self.grace));
         if let Some(started) = self.started.borrow_mut().get_mut(ticket)
             && started.stop.is_none()
             && started.process.result().is_none()
@@ -131,7 +131,7 @@ impl<C: Clock> Shell for RunnerShell<C> {
                             return Ok(ended.map_or_else(unwatched, by_itself));
                         }
                     }
-                    () = self.clock.sleep_until(deadline) => self.stop(ticket, true),
+                    () = self.clock.sleep_until(deadline) => self.stop(ticket, true, self.grace),
                 }
                 continue;
             };
@@ -146,8 +146,13 @@ impl<C: Clock> Shell for RunnerShell<C> {
     }
 
     /// Returns when the whole process group has ended. When dropped before, [`Shell::wait`] sees to the rest.
-    async fn cancel(&self, _node: &Node, ticket: &Ticket) -> Result<(), PortError> {
-        self.stop(ticket, false);
+    async fn cancel(
+        &self,
+        _node: &Node,
+        ticket: &Ticket,
+        grace: Duration,
+    ) -> Result<(), PortError> {
+        self.stop(ticket, false, grace);
         let Started { process, stop, .. } = self.started(ticket)?;
         let Some(stop) = stop else { return Ok(()) };
         match self.see_through(&process, stop).await {
@@ -280,7 +285,7 @@ mod tests {
                 .expect("starts");
             let db = node("db-1");
             let (cancelled, ended) =
-                tokio::join!(shell.cancel(&db, &ticket), shell.wait(&db, &ticket));
+                tokio::join!(shell.cancel(&db, &ticket, GRACE), shell.wait(&db, &ticket));
             assert_eq!(cancelled, Ok(()));
             assert!(matches!(ended, Ok(Delivery::Interrupted(_))), "{ended:?}");
             // What the step started is reaped by the machine's first process, in its own time.
@@ -303,7 +308,7 @@ mod tests {
             .await
             .expect("starts");
         let ended = shell.wait(&node("db-1"), &ticket).await;
-        assert_eq!(shell.cancel(&node("db-1"), &ticket).await, Ok(()));
+        assert_eq!(shell.cancel(&node("db-1"), &ticket, GRACE).await, Ok(()));
         assert_eq!(shell.wait(&node("db-1"), &ticket).await, ended);
         assert!(
             shell

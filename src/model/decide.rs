@@ -74,6 +74,8 @@ pub struct Row {
     pub lock: Option<Lock>,
     /// How it would be taken; `None`: not now.
     pub take: Option<Take>,
+    /// A lock that a node out of service still bears for nobody: to be removed, or it would count for ever.
+    pub remove: Option<String>,
 }
 
 /// Why a node is not taken, or that it is.
@@ -132,26 +134,47 @@ pub enum Standing {
     Stay,
     /// Another answer: the claim is withdrawn.
     Withdraw(String),
+    /// The run that the claim was written over has ended meanwhile: the claim is withdrawn, and nothing is left.
+    Ended(String),
 }
 
-/// Decides everything again for a node that shows the own claim: due, hold, limits, evidence.
-///
-/// `over` says what the claim was written over, if it was.
+/// A claim that is written, and what it was written over.
+#[derive(Debug, Clone, Copy)]
+pub struct Mine<'a> {
+    /// Its id.
+    pub claim: ClaimId,
+    /// The lock that it covers.
+    pub over: Option<&'a Lock>,
+    /// The run of another job that was to be given up by that.
+    pub abandoned: Option<&'a Abandoned>,
+}
+
+/// Decides everything again for a node that shows the own claim: due, hold, limits, evidence. Only the same answer
+/// enters.
 pub fn standing(
     rules: &Rules,
     view: &View,
     wish: &Wish,
     node: &NodeId,
-    mine: ClaimId,
-    over: Option<&Lock>,
+    mine: Mine<'_>,
 ) -> Standing {
     let Some(node) = view.node(node) else {
         return Standing::Withdraw("it is no longer in the fleet".to_owned());
     };
-    let row = judge_node(rules, view, wish, node, Some((mine, over)));
-    match (row.take, row.reason) {
-        (Some(_), _) => Standing::Enter,
-        (None, Reason::Limit) if matches!(room(rules, view, node, Some(mine)), Room::Contended) => {
+    let row = judge_node(rules, view, wish, node, Some((mine.claim, mine.over)));
+    match (row.take, mine.over) {
+        (Some(Take::Free), None) => Standing::Enter,
+        (Some(Take::Over { abandoned, .. }), Some(_)) if abandoned.as_ref() == mine.abandoned => {
+            Standing::Enter
+        }
+        (Some(Take::Remove { .. }), Some(_)) => {
+            Standing::Ended("the run that was found there has ended meanwhile".to_owned())
+        }
+        (Some(_), _) => Standing::Withdraw("what was found there has changed".to_owned()),
+        (None, _)
+            if row.reason == Reason::Limit
+                && room(rules, view, node, Some(mine.claim)) == Room::Contended =>
+        {
             Standing::Stay
         }
         (None, _) => Standing::Withdraw(row.detail),
@@ -216,7 +239,8 @@ fn judge_node(
         reason: ruling.reason,
         until: ruling.until,
         detail: ruling.detail,
-        owed: due.is_none_or(|due| due <= view.now),
+        owed: due.is_none_or(|due| due <= view.now) && ruling.reason != Reason::TooYoung,
+        remove: case.leftover_out_of_service(),
         last,
         due,
         overdue,
@@ -255,6 +279,16 @@ impl Case<'_> {
                     format!("{what} on hold by {}{why}", hold.by),
                 )
             })
+    }
+
+    fn leftover_out_of_service(&self) -> Option<String> {
+        let out = matches!(self.node.service, Service::Out { .. });
+        let left = matches!(self.left, Some((_, Answer::Remove)));
+        self.node
+            .tags
+            .get(self.rules.keys.lock.as_str())
+            .filter(|_| out && left && self.mine.is_none())
+            .cloned()
     }
 
     fn on_lock(&self) -> Option<Ruling> {

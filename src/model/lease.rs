@@ -154,7 +154,10 @@ pub enum Next {
         replaces: Option<String>,
     },
     /// Write the run's record; answer with [`Input::Recorded`].
-    Record,
+    Record {
+        /// The lock's value that must be there, for stores that compare and set.
+        replaces: Option<String>,
+    },
     /// Delete the lock if it has this value; answer with [`Input::Deleted`].
     Delete(String),
     /// Do nothing until then, or until something comes in.

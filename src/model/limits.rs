@@ -124,25 +124,21 @@ fn room_in(
     if others.len() < limit || (own.failed && claims < limit) {
         return Room::Fits;
     }
+    // Of nodes that would count without their claim as well, only the claim is what may yet be withdrawn.
+    let may_withdraw = |weight: &&Weight| own.failed || !weight.unwell && !weight.failed;
     let settling: BTreeSet<ClaimId> = others
         .iter()
-        .filter(|(_, weight)| !weight.unwell && !weight.failed)
-        .filter_map(|(_, weight)| {
+        .map(|(_, weight)| weight)
+        .filter(may_withdraw)
+        .filter_map(|weight| {
             weight
                 .claim
                 .filter(|(_, settling)| *settling)
                 .and_then(|(claim, _)| claim)
         })
         .collect();
-    let standing = if own.failed {
-        claims
-            - others
-                .iter()
-                .filter(|(_, weight)| weight.claim.is_some_and(|(_, settling)| settling))
-                .count()
-    } else {
-        others.len() - settling.len()
-    };
+    let counted = if own.failed { claims } else { others.len() };
+    let standing = counted - settling.len();
     if mine.is_some_and(|mine| standing < limit && settling.iter().all(|other| mine < *other)) {
         return Room::Contended;
     }
@@ -307,6 +303,20 @@ mod tests {
             "a holder is not waited for"
         );
         assert!(full(&ask(&rules, nodes(1, 2, LockState::Parked), Some(1))));
+    }
+
+    #[test]
+    fn of_two_failed_nodes_that_are_retried_the_lower_claim_stays() {
+        let rules = rules();
+        let nodes = |mine, other| {
+            let settling = |claim| lock(claim, LockState::Settling);
+            vec![
+                node("a", &[("lock", &settling(mine)), ("fail-repair", "v1")]),
+                node("b", &[("lock", &settling(other)), ("fail-repair", "v1")]),
+            ]
+        };
+        assert_eq!(ask(&rules, nodes(1, 2), Some(1)), Room::Contended);
+        assert!(full(&ask(&rules, nodes(2, 1), Some(2))));
     }
 
     #[test]

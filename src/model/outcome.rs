@@ -201,12 +201,16 @@ pub fn judge(delivery: &Delivery, on: On, attempt: Attempt) -> Judged {
         ) => judged(Outcome::Interrupted, None, &both(stdout, stderr)),
         (Delivery::Ended { stdout, stderr, .. }, On::Node) => result_line(stdout, attempt)
             .unwrap_or_else(|| judged(Outcome::Unknown, None, &both(stdout, stderr))),
-        (Delivery::TimedOut { stdout }, _) => {
-            result_line(stdout, attempt).unwrap_or_else(|| judged(Outcome::TimedOut, None, stdout))
+        (Delivery::TimedOut { stdout }, On::Runner) => judged(Outcome::TimedOut, None, stdout),
+        // The wrapper ends a step in its time and says so. An executor that had to end the wrapper, or was told to,
+        // cannot say whether the step is gone.
+        (Delivery::TimedOut { stdout }, On::Node) => {
+            result_line(stdout, attempt).unwrap_or_else(|| judged(Outcome::Unknown, None, stdout))
         }
+        (Delivery::Interrupted(why), On::Runner) => judged(Outcome::Interrupted, None, why),
+        (Delivery::Interrupted(why), On::Node) => judged(Outcome::Unknown, None, why),
         (Delivery::Undelivered(why), _) => judged(Outcome::Undelivered, None, why),
         (Delivery::Unreachable(why), _) => judged(Outcome::Unreachable, None, why),
-        (Delivery::Interrupted(why), _) => judged(Outcome::Interrupted, None, why),
         (Delivery::Unknown(why), _) => judged(Outcome::Unknown, None, why),
     }
 }
@@ -287,6 +291,31 @@ mod tests {
         assert_eq!(
             judge(&ended(Some(0), &line("splendid", "0")), On::Node, attempt()).outcome,
             Outcome::Unknown
+        );
+    }
+
+    #[test]
+    fn an_executor_that_ran_out_of_patience_does_not_know_how_a_node_step_ended() {
+        let late = Delivery::TimedOut {
+            stdout: "no line".to_owned(),
+        };
+        assert_eq!(judge(&late, On::Node, attempt()).outcome, Outcome::Unknown);
+        assert_eq!(
+            judge(&late, On::Runner, attempt()).outcome,
+            Outcome::TimedOut
+        );
+        let told = Delivery::TimedOut {
+            stdout: line("timed-out", ""),
+        };
+        assert_eq!(judge(&told, On::Node, attempt()).outcome, Outcome::TimedOut);
+        let cancelled = Delivery::Interrupted("cancelled".to_owned());
+        assert_eq!(
+            judge(&cancelled, On::Node, attempt()).outcome,
+            Outcome::Unknown
+        );
+        assert_eq!(
+            judge(&cancelled, On::Runner, attempt()).outcome,
+            Outcome::Interrupted
         );
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::field::Fields;
 use crate::model::id::RunId;
-use crate::model::tag::{VALUE_MAX, clean_text, clean_word};
+use crate::model::tag::{VALUE_MAX, clean_last, clean_text, clean_word};
 use crate::model::time::{format_stamp, parse_stamp};
 
 /// What stands in `last-<task>`.
@@ -127,7 +127,7 @@ impl Fail {
             self.run,
             self.step
         );
-        let reason = clean_text(&self.reason, VALUE_MAX - head.len());
+        let reason = clean_last(&self.reason, VALUE_MAX - head.len());
         format!("{head}{reason}")
     }
 
@@ -212,7 +212,7 @@ impl Hold {
             stamp(self.at),
             stamp(self.until)
         );
-        let reason = clean_text(&self.reason, VALUE_MAX - head.len());
+        let reason = clean_last(&self.reason, VALUE_MAX - head.len());
         format!("{head}{reason}")
     }
 
@@ -365,6 +365,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_hold_with_any_reason_keeps_its_end(reason in "\\PC{0,300}", by in "\\PC{0,60}", second in 0_i64..2_000_000_000) {
+            let until = Timestamp::from_second(second).ok();
+            let hold = Hold { scope: Scope::Node, by, at: until, until, reason };
+            let back = Hold::read(&hold.format());
+            prop_assert_eq!((back.until, back.at, back.scope), (until, until, Scope::Node));
+            prop_assert_eq!(back.format(), hold.format());
+        }
+
+        #[test]
+        fn a_failure_with_any_reason_is_read_back(reason in "\\PC{0,300}", count: u32, step in 0_u32..100) {
+            let fail = Fail { count, at: at("2026-11-23T00:10:00Z"), run: RunId::new(5, 5), step, reason };
+            let back = Fail::parse(&fail.format()).expect("readable");
+            prop_assert_eq!((back.count, back.step, back.run), (count, step, fail.run));
+        }
+
         #[test]
         fn any_hold_or_failure_text_is_read_without_panic(text in "\\PC*") {
             let _ = Fail::parse(&text);

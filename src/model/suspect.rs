@@ -97,7 +97,15 @@ pub fn judge(rules: &Rules, view: &View, node: &Node, lock: &Lock) -> Answer {
                 format!("what runs there could not be asked: {why}"),
             );
         }
-        Some(Evidence::None) | None => &[],
+        Some(Evidence::None) => &[],
+        // Nobody asked: what nobody has looked for is not there for anybody to say.
+        None => {
+            return wait(
+                Reason::Busy,
+                None,
+                "what runs there was not asked".to_owned(),
+            );
+        }
     };
     if let Some(answer) = in_progress(view.now, commands) {
         return answer;
@@ -240,7 +248,7 @@ fn accounted(rules: &Rules, view: &View, node: &Node, job: &Name, task: &Name, r
     last.at().is_some_and(|at| at.as_second() >= began)
         || tag(fail_key)
             .and_then(|text| Fail::parse(text))
-            .is_some_and(|fail| fail.run == run)
+            .is_some_and(|fail| fail.run >= run)
 }
 
 #[cfg(test)]

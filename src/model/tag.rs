@@ -109,6 +109,12 @@ pub fn clean_text(text: &str, max: usize) -> String {
         .to_owned()
 }
 
+/// Makes any text fit for the last field of a value of ours: as [`clean_text`], and without `=`, after which a reader
+/// would take it for another field.
+pub fn clean_last(text: &str, max: usize) -> String {
+    clean_text(&text.replace('=', "-"), max)
+}
+
 /// Makes any text fit for a field that may not hold spaces.
 pub fn clean_word(text: &str, max: usize) -> String {
     clean_text(text, max).replace([' ', '='], "-")

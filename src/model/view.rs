@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::model::id::{ClaimId, NodeId};
 use crate::model::job::{Job, On};
-use crate::model::lock::Seen;
+use crate::model::lock::{LockState, Seen};
 use crate::model::node::{Evidence, Node};
 use crate::model::record::{Hold, Last, Scope};
 use crate::model::settings::LeaseSettings;
@@ -52,15 +52,26 @@ impl View {
         self.nodes.iter().find(|node| node.id == *id)
     }
 
-    /// The nodes whose lock asks for evidence: a lease past its end, or parked.
-    pub fn asks_evidence(&self, rules: &Rules) -> Vec<&Node> {
+    /// The nodes whose lock asks for evidence: a lease past its end, or parked; and the node of a claim that was
+    /// written `over` such a lock, which no longer shows.
+    pub fn asks_evidence(&self, rules: &Rules, over: Option<&NodeId>) -> Vec<&Node> {
         let asks = |node: &&Node| match rules.lock(node) {
-            Seen::Lock(lock) => {
-                lock.until <= self.now || lock.state == crate::model::lock::LockState::Parked
-            }
+            _ if over == Some(&node.id) => true,
+            Seen::Lock(lock) => lock.until <= self.now || lock.state == LockState::Parked,
             Seen::Free | Seen::Unreadable(_) => false,
         };
         self.nodes.iter().filter(asks).collect()
+    }
+
+    /// The same view where nobody keeps a record of commands: there is no evidence to be had.
+    #[must_use]
+    pub fn without_evidence(mut self) -> Self {
+        self.evidence = self
+            .nodes
+            .iter()
+            .map(|node| (node.id.clone(), Evidence::None))
+            .collect();
+        self
     }
 }
 
@@ -152,10 +163,11 @@ pub(crate) mod tests {
 
     /// A view of these nodes without evidence.
     pub(crate) fn view(nodes: Vec<Node>) -> View {
-        View {
+        let view = View {
             now: now(),
             nodes,
             evidence: BTreeMap::new(),
-        }
+        };
+        view.without_evidence()
     }
 }

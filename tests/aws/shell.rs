@@ -292,7 +292,10 @@ async fn cancelling_kills_what_runs_and_proves_no_end() {
     };
     until(&clock, || status(&ticket.0) == "InProgress").await;
     assert_eq!(commands(&shell, &node).await, [(1, Activity::InProgress)]);
-    shell.cancel(&node, &ticket).await.expect("cancelled");
+    shell
+        .cancel(&node, &ticket, std::time::Duration::from_secs(30))
+        .await
+        .expect("cancelled");
     let delivery = shell.wait(&node, &ticket).await;
     // What it detached may live on.
     assert!(
@@ -312,7 +315,10 @@ async fn what_is_cancelled_before_its_delivery_has_never_run() {
         &json!({"action": "SendCommand", "mode": "late", "seconds": 60, "node": node.id.as_str()}),
     );
     let ticket = shell.send(&node, &order("true")).await.expect("sent");
-    shell.cancel(&node, &ticket).await.expect("cancelled");
+    shell
+        .cancel(&node, &ticket, std::time::Duration::from_secs(30))
+        .await
+        .expect("cancelled");
     let delivery = shell.wait(&node, &ticket).await;
     assert!(
         matches!(&delivery, Ok(Delivery::Interrupted(_))),
@@ -340,7 +346,10 @@ async fn a_delivered_step_is_ended_by_the_wrappers_stop() {
             .clone()
     };
     until(&clock, || status(&ticket.0) == "InProgress").await;
-    shell.cancel(&node, &ticket).await.expect("stopped");
+    shell
+        .cancel(&node, &ticket, std::time::Duration::from_secs(30))
+        .await
+        .expect("stopped");
     match shell.wait(&node, &ticket).await {
         Ok(Delivery::Ended {
             status: Some(0),

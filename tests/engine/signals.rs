@@ -3,7 +3,7 @@
 use super::*;
 
 /// Rings the bell at a moment, once or twice, while one invocation runs.
-fn interrupted(
+pub(crate) fn interrupted(
     world: &World,
     rules: &Rules,
     at: Duration,

@@ -44,7 +44,7 @@ pub(super) async fn show(
     world: &World,
     node: Option<&str>,
 ) -> Result<(), Failure> {
-    let view = observe(world, rules).await?;
+    let view = observe(world, rules, None).await?;
     let only = match node {
         Some(wanted) => Some(pick(view.nodes.clone(), wanted)?.id),
         None => None,

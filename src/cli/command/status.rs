@@ -42,7 +42,7 @@ pub(super) async fn status(context: &Context, args: &args::Status) -> Result<Exi
     for loaded in good {
         let rules = context.rules(loaded.job)?;
         let world = world::open(context.settings(), Purpose::Look, rules.on_node()).await?;
-        let view = match observe(&world, &rules).await {
+        let view = match observe(&world, &rules, None).await {
             Ok(view) => view,
             Err(error) => {
                 let failure = Failure::Outside(error);

@@ -6,7 +6,7 @@ use crate::engine::observe::observe;
 use crate::engine::visit::{Awaited, Flight, Visit};
 use crate::event::EventKind;
 use crate::model::backoff::backoff;
-use crate::model::decide::standing;
+use crate::model::decide::{Mine, standing};
 use crate::model::lease::{Answer, Input, Look, Next};
 use crate::model::lock::Seen;
 use crate::model::record::{Fail, FailReason};
@@ -34,11 +34,10 @@ impl<'a, P: Ports> Visit<'a, P> {
                     (Input::Wrote(answer), None, error)
                 })
             }
-            Next::Record => {
-                let put = self.record();
-                let own = self.own().format();
+            Next::Record { replaces } => {
+                let (put, own) = (self.record(), replaces.clone());
                 Box::pin(async move {
-                    let result = store.write(&node, &put, Some((&key, Some(&own)))).await;
+                    let result = store.write(&node, &put, Some((&key, own.as_deref()))).await;
                     let (answer, error) = answer(result, retry_in);
                     (Input::Recorded(answer), None, error)
                 })
@@ -83,12 +82,21 @@ impl<'a, P: Ports> Visit<'a, P> {
             Look::Fleet => {
                 let (claim, over, wish) =
                     (self.lease.claim_id(), self.lease.over().cloned(), self.wish);
+                let abandoned = self.abandoned.clone();
                 Box::pin(async move {
-                    let view = match observe(engine.ports, engine.rules).await {
-                        Ok(view) => view,
-                        Err(error) => return failed(error),
+                    let view =
+                        match observe(engine.ports, engine.rules, over.as_ref().map(|_| &node))
+                            .await
+                        {
+                            Ok(view) => view,
+                            Err(error) => return failed(error),
+                        };
+                    let mine = Mine {
+                        claim,
+                        over: over.as_ref(),
+                        abandoned: abandoned.as_ref(),
                     };
-                    let stands = standing(engine.rules, &view, wish, &node, claim, over.as_ref());
+                    let stands = standing(engine.rules, &view, wish, &node, mine);
                     let tags = view.node(&node).map(|node| node.tags.clone());
                     let value = tags
                         .as_ref()

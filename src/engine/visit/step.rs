@@ -23,7 +23,10 @@ const TAIL: usize = 4_000;
 /// What is said of a reboot step; such jobs are refused before, so nobody should read it.
 const NO_REBOOT: &str = "this version does not execute reboot steps";
 
-/// How long a runner step that lost its lease has to go.
+/// How long a step that is told to end has until it is killed (design section 4).
+const GRACE: Duration = Duration::from_secs(30);
+
+/// How long beyond its timeout a step is asked after, when the asking does not succeed.
 const END_WITHIN: Duration = Duration::from_secs(60);
 
 /// A step under way.
@@ -37,6 +40,8 @@ pub(super) struct Underway<'a> {
 struct Told {
     cancel: tokio::sync::Notify,
     cancelled: Cell<bool>,
+    /// How long the step has to go by itself.
+    within: Cell<Duration>,
 }
 
 /// A step that has ended.
@@ -71,10 +76,11 @@ impl Underway<'_> {
         self.told.cancel.notify_one();
     }
 
-    /// After a lost lease: a runner step is ended, its whole process group; one on a node is left alone, since the
-    /// node itself refuses superseded claims.
-    pub(super) async fn end_runner_step(self) {
+    /// After a lost lease: a runner step is ended, its whole process group, well before others may take the node
+    /// (`until + M`); one on a node is left alone, since the node itself refuses superseded claims.
+    pub(super) async fn end_runner_step(self, margin: Duration) {
         if self.on == On::Runner {
+            self.told.within.set(GRACE.min(margin / 3));
             self.cancel();
             let _ = self.future.await;
         }
@@ -118,6 +124,7 @@ impl<'a, P: Ports> Visit<'a, P> {
         let told = Rc::new(Told {
             cancel: tokio::sync::Notify::new(),
             cancelled: Cell::new(false),
+            within: Cell::new(GRACE),
         });
         let (shared, node, on) = (Rc::clone(&told), self.node.clone(), definition.on);
         let future = Box::pin(async move {
@@ -195,6 +202,10 @@ async fn deliver<S: Shell, C: Clock>(
     order: &Order,
     told: &Told,
 ) -> Delivery {
+    // Told to stop, or the lease lost, before anything was sent.
+    if told.cancelled.get() {
+        return Delivery::Interrupted("it was not begun".to_owned());
+    }
     let ticket = match shell.send(node, order).await {
         Ok(ticket) => ticket,
         Err(WriteError::Refused(error)) => return refused(error),
@@ -223,7 +234,7 @@ async fn deliver<S: Shell, C: Clock>(
                 }
             },
             () = told.cancel.notified() => {
-                if let Err(error) = shell.cancel(node, &ticket).await {
+                if let Err(error) = shell.cancel(node, &ticket, told.within.get()).await {
                     tracing::warn!(node = %node.id, error = %error, "the step could not be cancelled");
                 }
             }

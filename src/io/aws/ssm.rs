@@ -159,7 +159,12 @@ impl<C: Clock> Shell for SsmShell<C> {
 
     /// Before delivery: `CancelCommand`, best effort. After it: the wrapper's `stop` where there is one
     /// ([`SsmShell::with_stop`]), else `CancelCommand`, which is SIGKILL to what SSM started.
-    async fn cancel(&self, node: &Node, ticket: &Ticket) -> Result<(), PortError> {
+    async fn cancel(
+        &self,
+        node: &Node,
+        ticket: &Ticket,
+        _grace: Duration,
+    ) -> Result<(), PortError> {
         let invocation = poll::invocation(&self.clients, &node.id, ticket).await?;
         let begun = invocation
             .as_ref()

@@ -171,7 +171,12 @@ impl<C: Clock> Shell for LocalShell<C> {
 
     /// Has the wrapper end its step, which `wait` then reports. A transport is left alone as long as the node can be
     /// told over another one, since it has yet to carry that report.
-    async fn cancel(&self, node: &Node, ticket: &Ticket) -> Result<(), PortError> {
+    async fn cancel(
+        &self,
+        node: &Node,
+        ticket: &Ticket,
+        _grace: Duration,
+    ) -> Result<(), PortError> {
         let Sent { process, order, .. } = self.sent(ticket)?;
         if process.result().is_some() {
             return Ok(());

@@ -82,6 +82,11 @@ impl MemoryShell {
             .collect()
     }
 
+    /// When each send ended, or will end, in order.
+    pub fn ends(&self) -> Vec<Moment> {
+        self.sent.borrow().iter().map(|sent| sent.ends).collect()
+    }
+
     /// The most nodes that had a step running at one moment, and the most steps on one node.
     pub fn most_at_once(&self) -> (usize, usize) {
         let sent = self.sent.borrow();
@@ -168,7 +173,7 @@ impl Shell for MemoryShell {
         Ok(delivery.unwrap_or_else(|| Delivery::Unknown("no such send".to_owned())))
     }
 
-    async fn cancel(&self, _: &Node, ticket: &Ticket) -> Result<(), PortError> {
+    async fn cancel(&self, _: &Node, ticket: &Ticket, _: Duration) -> Result<(), PortError> {
         let now = self.clock.boot();
         let mut all = self.sent.borrow_mut();
         if let Some(sent) = ticket

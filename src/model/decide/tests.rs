@@ -1,5 +1,6 @@
 use super::*;
 use crate::model::lock::{LockState, tests::sample};
+use crate::model::node::{Activity, Command, Evidence};
 use crate::model::view::tests::{node, now, rules, view};
 use proptest::prelude::*;
 
@@ -207,8 +208,11 @@ fn a_take_over_stands_when_everything_is_decided_again() {
             &view(vec![node]),
             &wish(),
             &NodeId("a".to_owned()),
-            mine.claim,
-            Some(&over),
+            Mine {
+                claim: mine.claim,
+                over: Some(&over),
+                abandoned: None,
+            },
         )
     };
     assert_eq!(ask(served_before), Standing::Enter);
@@ -269,8 +273,11 @@ fn a_settled_claim_is_judged_by_the_same_questions() {
             &view(vec![node, self::node("b", &[])]),
             &wish(),
             &NodeId("a".to_owned()),
-            mine.claim,
-            None,
+            Mine {
+                claim: mine.claim,
+                over: None,
+                abandoned: None,
+            },
         )
     };
     assert_eq!(show(&[]), Standing::Enter);
@@ -296,8 +303,11 @@ fn of_two_settling_claims_the_lower_stays_and_the_higher_withdraws() {
             &view(nodes.clone()),
             &wish(),
             &NodeId(id.to_owned()),
-            ClaimId::new(n, 0),
-            None,
+            Mine {
+                claim: ClaimId::new(n, 0),
+                over: None,
+                abandoned: None,
+            },
         )
     };
     assert_eq!(ask("a", 1), Standing::Stay);
@@ -364,4 +374,119 @@ proptest! {
             prop_assert_eq!(row.take.is_some(), matches!(row.verdict, Verdict::Due | Verdict::Overdue));
         }
     }
+}
+
+#[test]
+fn only_the_same_answer_enters() {
+    let over = lock(-400, LockState::Held);
+    let mine = Lock {
+        claim: ClaimId::new(u64::pow(2, 41), 9),
+        ..lock(600, LockState::Settling)
+    };
+    let ask = |tags: &[(&str, &str)], over: Option<&Lock>, abandoned: Option<&Abandoned>| {
+        let mut node = node("a", tags);
+        node.tags.insert("lock".to_owned(), mine.format());
+        let claimed = Mine {
+            claim: mine.claim,
+            over,
+            abandoned,
+        };
+        standing(
+            &rules(),
+            &view(vec![node]),
+            &wish(),
+            &NodeId("a".to_owned()),
+            claimed,
+        )
+    };
+    assert_eq!(ask(&[], Some(&over), None), Standing::Enter);
+    // The run that was found there has committed meanwhile: it is not done twice.
+    assert!(matches!(
+        ask(
+            &[("last-repair", "2026-11-23T00:10:00Z")],
+            Some(&over),
+            None
+        ),
+        Standing::Ended(_)
+    ));
+    let given_up = Abandoned {
+        task: over.task.clone(),
+        run: over.run,
+        step: 1,
+    };
+    assert!(matches!(
+        ask(&[], Some(&over), Some(&given_up)),
+        Standing::Withdraw(_)
+    ));
+}
+
+#[test]
+fn a_take_over_is_not_entered_over_what_runs_there_or_could_not_be_asked() {
+    let over = lock(-400, LockState::Held);
+    let mine = Lock {
+        claim: ClaimId::new(u64::pow(2, 41), 9),
+        ..lock(600, LockState::Settling)
+    };
+    let node = node("a", &[("lock", &mine.format())]);
+    let claimed = Mine {
+        claim: mine.claim,
+        over: Some(&over),
+        abandoned: None,
+    };
+    let ask = |evidence: Option<Evidence>| {
+        let mut view = view(vec![node.clone()]);
+        view.evidence = evidence
+            .map(|evidence| (node.id.clone(), evidence))
+            .into_iter()
+            .collect();
+        standing(&rules(), &view, &wish(), &node.id, claimed)
+    };
+    let running = Command {
+        job: over.job.clone(),
+        run: over.run,
+        step: 1,
+        attempt: 1,
+        activity: Activity::InProgress,
+    };
+    assert!(matches!(
+        ask(Some(Evidence::Commands(vec![running]))),
+        Standing::Withdraw(_)
+    ));
+    assert!(matches!(ask(None), Standing::Withdraw(_)));
+    assert_eq!(ask(Some(Evidence::Commands(vec![]))), Standing::Enter);
+    assert_eq!(
+        view(vec![node.clone()])
+            .asks_evidence(&rules(), Some(&node.id))
+            .len(),
+        1
+    );
+}
+
+#[test]
+fn a_node_out_of_service_does_not_bear_a_finished_lock_for_ever() {
+    let left = Lock {
+        state: LockState::Settling,
+        step: 0,
+        ..lock(-400, LockState::Held)
+    };
+    let mut node = node("a", &[("lock", &left.format())]);
+    node.service = Service::Out {
+        why: "instance is stopped".to_owned(),
+        stopped: true,
+    };
+    let rows = decide(&rules(), &view(vec![node]), &wish());
+    assert_eq!(
+        (rows[0].reason, rows[0].remove.as_ref()),
+        (Reason::OutOfService, Some(&left.format()))
+    );
+    assert_eq!(rows[0].take, None);
+}
+
+#[test]
+fn a_node_that_is_too_young_is_not_owed_anything() {
+    let mut rules = rules();
+    rules.job.new = NewNodes::After(Duration::from_secs(86_400));
+    let mut young = node("new", &[]);
+    young.launched = Some("2026-11-22T12:00:00Z".parse().expect("a time"));
+    assert!(!decide(&rules, &view(vec![young]), &wish())[0].owed);
 }

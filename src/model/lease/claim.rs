@@ -76,9 +76,9 @@ impl Lease {
             Stage::Settling { .. } | Stage::Confirming(_) => {
                 self.withdraw(terms, now, Moment::default(), why)
             }
-            Stage::Writing { .. } | Stage::Undoing(_) | Stage::Holding(_) => {
-                Next::Wait(Moment::MAX)
-            }
+            // It is on its way out already, perhaps waiting to try again.
+            Stage::Undoing(ref undoing) => self.undo(terms, now, &Input::Woke, undoing.clone()),
+            Stage::Writing { .. } | Stage::Holding(_) => Next::Wait(Moment::MAX),
             Stage::Ended(ref end) => Next::End(end.clone()),
         }
     }
@@ -265,6 +265,11 @@ impl Lease {
                 return Some(Next::Go);
             }
             Some(Standing::Withdraw(why)) => return Some(self.withdraw(terms, now, asked, why)),
+            Some(Standing::Ended(why)) => {
+                // There is no run left to be written back.
+                self.over = None;
+                return Some(self.withdraw(terms, now, asked, why));
+            }
             // The others that settle will enter or withdraw: look again.
             Some(Standing::Stay) => {
                 state.agreed = 2;

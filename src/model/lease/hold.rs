@@ -303,7 +303,8 @@ impl Lease {
             hold.written = false;
             return Next::Go;
         }
-        let must_know = hold.want == Want::Release && hold.value.is_none();
+        // A delete carries the exact value, and so does every write that is conditional.
+        let must_know = hold.value.is_none() && (hold.want == Want::Release || terms.transactional);
         let only_look = hold.want == Want::Keep && now.boot < renew_at;
         if !hold.fresh(terms, now.boot) || must_know || only_look {
             hold.flight = Some(Flight::Look { began: now.boot });
@@ -329,7 +330,9 @@ impl Lease {
             }
             Want::Record => {
                 hold.flight = Some(Flight::Record);
-                return Next::Record;
+                return Next::Record {
+                    replaces: hold.value.clone(),
+                };
             }
             Want::Release => {
                 let first = hold.first_delete.is_none();

@@ -104,10 +104,9 @@ fn judge(stage: Stage, latest_end: Timestamp, now: Timestamp) -> Activity {
         // Agents forget commands, and SSM then shows them in progress for ever (amazon-ssm-agent#430).
         Stage::Waiting | Stage::Running if latest_end < now => Activity::Unknown { latest_end },
         Stage::Waiting | Stage::Running => Activity::InProgress,
-        // SSM's time-out lies beyond the step's own, which ends it also when it is detached.
-        Stage::Ended | Stage::Undelivered | Stage::TimedOut => Activity::Finished,
-        // Cancelling kills what SSM started, not the step that was detached from it.
-        Stage::Lost | Stage::Cancelled => Activity::Unknown { latest_end },
+        Stage::Ended | Stage::Undelivered => Activity::Finished,
+        // SSM ended what it had started itself: a step that was detached from it, or will not go, may live on.
+        Stage::Lost | Stage::Cancelled | Stage::TimedOut => Activity::Unknown { latest_end },
     }
 }
 
@@ -181,7 +180,10 @@ mod tests {
         assert_eq!(judge(Stage::Waiting, end, now), Activity::InProgress);
         assert_eq!(judge(Stage::Ended, end, now), Activity::Finished);
         assert_eq!(judge(Stage::Undelivered, end, now), Activity::Finished);
-        assert_eq!(judge(Stage::TimedOut, end, now), Activity::Finished);
+        assert_eq!(
+            judge(Stage::TimedOut, end, now),
+            Activity::Unknown { latest_end: end }
+        );
         assert_eq!(
             judge(Stage::Lost, end, now),
             Activity::Unknown { latest_end: end }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::io::clock::SystemClock;
+use crate::io::wrapper::GRACE;
 use crate::io::wrapper::tests::order;
 use crate::model::job::On;
 use crate::model::node::{Agent, Service};
@@ -83,7 +84,10 @@ async fn a_cancelled_step_is_interrupted() {
     let order = order(&format!("echo x >'{}'; exec sleep 300", flag.display()));
     let ticket = shell.send(&node("db-1"), &order).await.expect("sent");
     poll(&flag).await;
-    shell.cancel(&node("db-1"), &ticket).await.expect("told");
+    shell
+        .cancel(&node("db-1"), &ticket, GRACE)
+        .await
+        .expect("told");
     let delivery = shell.wait(&node("db-1"), &ticket).await.expect("known");
     assert_eq!(judged(&delivery, &order).outcome, Outcome::Interrupted);
 }
@@ -100,7 +104,10 @@ async fn over_a_transport_the_node_itself_is_told_to_stop() {
     let order = order(&format!("echo x >'{}'; exec sleep 300", flag.display()));
     let ticket = shell.send(&node("db-1"), &order).await.expect("sent");
     poll(&flag).await;
-    shell.cancel(&node("db-1"), &ticket).await.expect("told");
+    shell
+        .cancel(&node("db-1"), &ticket, GRACE)
+        .await
+        .expect("told");
     let delivery = shell.wait(&node("db-1"), &ticket).await.expect("known");
     assert_eq!(
         judged(&delivery, &order).outcome,

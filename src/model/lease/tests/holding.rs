@@ -164,12 +164,12 @@ fn a_record_is_written_on_a_fresh_read_and_repeated_until_it_is_known() {
         drive.input(Input::Want(Want::Record)),
         Next::Look(Look::Node)
     );
-    assert_eq!(drive.shows_own(None), Next::Record);
+    assert!(matches!(drive.shows_own(None), Next::Record { .. }));
     assert!(matches!(
         drive.input(Input::Recorded(refused())),
         Next::Wait(_)
     ));
-    assert_eq!(drive.after(secs(1)), Next::Record);
+    assert!(matches!(drive.after(secs(1)), Next::Record { .. }));
     drive.at += secs(5);
     assert_eq!(
         drive.input(Input::Recorded(Answer::Done)),
