@@ -5,14 +5,17 @@
 //! follows.
 
 mod act;
+mod end;
 mod step;
 
 use std::pin::Pin;
 
 use tokio::select;
 
+use crate::engine::Engine;
 use crate::engine::stop::{Stop, Urgency};
-use crate::engine::{Engine, visit::step::Underway};
+use crate::engine::visit::end::for_good;
+use crate::engine::visit::step::Underway;
 use crate::event::EventKind;
 use crate::model::decide::Wish;
 use crate::model::id::NodeId;
@@ -25,7 +28,7 @@ use crate::model::span::parse_span;
 use crate::model::suspect::Abandoned;
 use crate::model::tag::Tags;
 use crate::model::time::{Moment, elapsed};
-use crate::port::{Clock, ErrorKind, PortError, Ports};
+use crate::port::{Clock, PortError, Ports};
 
 /// What a visit begins with.
 #[derive(Debug)]
@@ -187,17 +190,6 @@ enum Follow {
     Wait(Moment),
     /// It is over.
     End(End),
-}
-
-/// Whether waiting does not mend it.
-fn for_good(error: &PortError) -> bool {
-    match error.kind {
-        ErrorKind::Throttled
-        | ErrorKind::Conflict
-        | ErrorKind::Unreachable
-        | ErrorKind::Credentials => false,
-        ErrorKind::Denied | ErrorKind::NotFound | ErrorKind::Other => true,
-    }
 }
 
 async fn landed(flight: &mut Option<Flight<'_>>) -> (Input, Option<Tags>, Option<PortError>) {
@@ -436,83 +428,6 @@ impl<'a, P: Ports> Visit<'a, P> {
             self.run.stopped(job, self.lease.lock().step);
         }
         self.feed(Input::Woke)
-    }
-
-    /// Whether what the lease wants next can never succeed: the release was refused for good.
-    ///
-    /// A record is tried again until the lease ends: it is all that shows that the work was done.
-    fn hopeless(&self, next: &Next) -> Option<PortError> {
-        let waiting = matches!(next, Next::Wait(_)) && self.awaited == Awaited::Release;
-        self.error
-            .clone()
-            .filter(|error| waiting && self.trouble > 0 && for_good(error))
-    }
-
-    async fn end(&mut self, end: End, underway: Option<Underway<'a>>) -> Visited {
-        match end {
-            End::Lost { why } | End::Withdrawn { why } => {
-                self.tell(EventKind::ClaimLost { why: why.clone() });
-                Visited::ClaimLost { why }
-            }
-            End::Late | End::Refused => {
-                let slow = || {
-                    let message = format!(
-                        "claiming {} was not answered within `claim-within`; what was written is left to its own end",
-                        self.node.id
-                    );
-                    PortError::new(crate::port::ErrorKind::Unreachable, message)
-                        .with_help("run from nearer to the provider, or raise `[lease] claim-within` on every machine that runs this job")
-                };
-                let error = self.error.clone().unwrap_or_else(slow);
-                self.tell(EventKind::ClaimLost {
-                    why: error.message.clone(),
-                });
-                Visited::NotClaimed(error)
-            }
-            End::Released => {
-                self.tell(EventKind::Released);
-                match self.unrecorded.take() {
-                    Some(error) => Visited::Outside(error),
-                    None => Visited::Recorded(self.run.result()),
-                }
-            }
-            End::Parked => {
-                self.tell(EventKind::Parked {
-                    until: self.lease.lock().until,
-                });
-                Visited::Left
-            }
-            End::LeaseLost { why } => {
-                let error = self.error.clone().filter(|_| self.trouble > 0);
-                let cause = error
-                    .as_ref()
-                    .map(|error| format!(" ({error})"))
-                    .unwrap_or_default();
-                self.tell(EventKind::LeaseLost {
-                    why: format!("{why}{cause}"),
-                });
-                if let Some(underway) = underway {
-                    underway.end_runner_step(self.terms.settings.margin).await;
-                }
-                Visited::LeaseLost(error)
-            }
-        }
-    }
-
-    /// Told to stop twice.
-    fn left(&mut self) -> Visited {
-        let lock = self.lease.lock();
-        if self.held_at.is_some() {
-            let until = crate::model::time::later(lock.until, self.terms.settings.margin);
-            let message = format!(
-                "left {} as it is: its lease runs out {}, and other runs leave it alone until {}",
-                self.node.id,
-                crate::model::time::format_stamp(lock.until),
-                crate::model::time::format_stamp(until)
-            );
-            self.tell(EventKind::Warned { message });
-        }
-        Visited::Left
     }
 
     /// The lock with which this visit's claims and records are compared.

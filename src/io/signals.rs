@@ -1,6 +1,12 @@
 //! SIGINT and SIGTERM.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal as Stream, SignalKind, signal};
+
+use crate::io::clock::SystemClock;
+use crate::model::time::Moment;
+use crate::port::Clock;
 
 /// A signal that asks for an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +42,9 @@ impl Signals {
     }
 }
 
+/// `timeout` and the like signal a process and then its whole group: that is one signal, sent twice.
+const ECHO: Duration = Duration::from_millis(200);
+
 /// Runs a future to its end, and tells every signal that comes meanwhile.
 ///
 /// # Errors
@@ -46,10 +55,18 @@ pub async fn while_listening<T>(
 ) -> std::io::Result<T> {
     let mut signals = listen()?;
     let mut future = std::pin::pin!(future);
+    let mut before: Option<(Signal, Moment)> = None;
     loop {
         tokio::select! {
             biased;
-            signal = signals.next() => tell(signal),
+            signal = signals.next() => {
+                let now = SystemClock.boot();
+                let echo = before.is_some_and(|(same, at)| same == signal && now.since(at) < ECHO);
+                if !echo {
+                    before = Some((signal, now));
+                    tell(signal);
+                }
+            }
             value = &mut future => return Ok(value),
         }
     }

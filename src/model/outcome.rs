@@ -208,10 +208,11 @@ pub fn judge(delivery: &Delivery, on: On, attempt: Attempt) -> Judged {
             result_line(stdout, attempt).unwrap_or_else(|| judged(Outcome::Unknown, None, stdout))
         }
         (Delivery::Interrupted(why), On::Runner) => judged(Outcome::Interrupted, None, why),
-        (Delivery::Interrupted(why), On::Node) => judged(Outcome::Unknown, None, why),
         (Delivery::Undelivered(why), _) => judged(Outcome::Undelivered, None, why),
         (Delivery::Unreachable(why), _) => judged(Outcome::Unreachable, None, why),
-        (Delivery::Unknown(why), _) => judged(Outcome::Unknown, None, why),
+        (Delivery::Interrupted(why), On::Node) | (Delivery::Unknown(why), _) => {
+            judged(Outcome::Unknown, None, why)
+        }
     }
 }
 

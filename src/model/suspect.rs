@@ -86,26 +86,9 @@ pub fn judge(rules: &Rules, view: &View, node: &Node, lock: &Lock) -> Answer {
             ),
         );
     }
-    let stopped = matches!(node.service, Service::Out { stopped: true, .. });
-    let commands: &[Command] = match view.evidence.get(&node.id) {
-        _ if stopped => &[],
-        Some(Evidence::Commands(commands)) => commands,
-        Some(Evidence::Unavailable(why)) => {
-            return wait(
-                Reason::Busy,
-                None,
-                format!("what runs there could not be asked: {why}"),
-            );
-        }
-        Some(Evidence::None) => &[],
-        // Nobody asked: what nobody has looked for is not there for anybody to say.
-        None => {
-            return wait(
-                Reason::Busy,
-                None,
-                "what runs there was not asked".to_owned(),
-            );
-        }
+    let commands = match commands(view, node) {
+        Ok(commands) => commands,
+        Err(why) => return wait(Reason::Busy, None, why),
     };
     if let Some(answer) = in_progress(view.now, commands) {
         return answer;
@@ -127,6 +110,20 @@ pub fn judge(rules: &Rules, view: &View, node: &Node, lock: &Lock) -> Answer {
         return wait(reason, Some(free_at), why);
     }
     past_margin(rules, view, node, lock, commands)
+}
+
+/// What is known to have been sent to the node; a sentence, where that could not be had.
+fn commands<'v>(view: &'v View, node: &Node) -> Result<&'v [Command], String> {
+    match view.evidence.get(&node.id) {
+        _ if matches!(node.service, Service::Out { stopped: true, .. }) => Ok(&[]),
+        Some(Evidence::Commands(commands)) => Ok(commands),
+        Some(Evidence::None) => Ok(&[]),
+        Some(Evidence::Unavailable(why)) => {
+            Err(format!("what runs there could not be asked: {why}"))
+        }
+        // What nobody has looked for is not there for anybody to say.
+        None => Err("what runs there was not asked".to_owned()),
+    }
 }
 
 fn wait(reason: Reason, until: Option<Timestamp>, detail: String) -> Answer {

@@ -84,7 +84,7 @@ fn a_second_signal_leaves_at_once_and_says_when_the_lease_runs_out() {
         go.display()
     );
     folder.write("jobs/hello.toml", job(&script));
-    let child = folder.start(&["run", "hello"]);
+    let mut child = folder.start(&["run", "hello"]);
     begun(&folder);
     send("TERM", &child);
     until("the lock says stopping", 5, || {
@@ -93,10 +93,26 @@ fn a_second_signal_leaves_at_once_and_says_when_the_lease_runs_out() {
             .get("lock")
             .is_some_and(|lock| lock.contains(" state=stopping "))
     });
-    send("TERM", &child);
+    // At the same moment it would be the first one's echo, as `timeout` sends it.
+    until("it leaves", 10, || {
+        send("TERM", &child);
+        child.try_wait().expect("it can be asked").is_some()
+    });
     end(child).status(143).says("its lease runs out");
     assert!(folder.tags("a").contains_key("lock"));
     folder.write("go", "");
+}
+
+#[test]
+fn a_signal_that_comes_twice_at_once_is_one() {
+    let folder = Folder::new(&["a"]);
+    folder.write("jobs/hello.toml", waiting(&folder, "node"));
+    let child = folder.start(&["run", "hello"]);
+    begun(&folder);
+    send("TERM", &child);
+    send("TERM", &child);
+    end(child).status(143).says("stopped");
+    assert!(!folder.tags("a").contains_key("lock"));
 }
 
 #[test]

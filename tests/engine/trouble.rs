@@ -320,7 +320,7 @@ fn a_node_is_let_go_when_it_cannot_be_recorded_that_another_run_is_given_up() {
     world.store.weather(|weather| {
         weather
             .writes_answer
-            .push_back(Err(WriteError::Refused(full.clone())))
+            .push_back(Err(WriteError::Refused(full.clone())));
     });
     let (round, events) = once(&world, &rules);
     assert_eq!(round.error, Some(full));
