@@ -134,7 +134,7 @@ pub enum Delivery {
         /// What it printed until then.
         stdout: String,
     },
-    /// It was cancelled or killed from outside.
+    /// It was ended from outside, and does not run, for certain.
     Interrupted(String),
     /// Nobody can tell what happened.
     Unknown(String),
@@ -202,17 +202,15 @@ pub fn judge(delivery: &Delivery, on: On, attempt: Attempt) -> Judged {
         (Delivery::Ended { stdout, stderr, .. }, On::Node) => result_line(stdout, attempt)
             .unwrap_or_else(|| judged(Outcome::Unknown, None, &both(stdout, stderr))),
         (Delivery::TimedOut { stdout }, On::Runner) => judged(Outcome::TimedOut, None, stdout),
-        // The wrapper ends a step in its time and says so. An executor that had to end the wrapper, or was told to,
-        // cannot say whether the step is gone.
+        // The wrapper ends a step in its time and says so. An executor that had to end the wrapper cannot say
+        // whether the step is gone.
         (Delivery::TimedOut { stdout }, On::Node) => {
             result_line(stdout, attempt).unwrap_or_else(|| judged(Outcome::Unknown, None, stdout))
         }
-        (Delivery::Interrupted(why), On::Runner) => judged(Outcome::Interrupted, None, why),
         (Delivery::Undelivered(why), _) => judged(Outcome::Undelivered, None, why),
         (Delivery::Unreachable(why), _) => judged(Outcome::Unreachable, None, why),
-        (Delivery::Interrupted(why), On::Node) | (Delivery::Unknown(why), _) => {
-            judged(Outcome::Unknown, None, why)
-        }
+        (Delivery::Interrupted(why), _) => judged(Outcome::Interrupted, None, why),
+        (Delivery::Unknown(why), _) => judged(Outcome::Unknown, None, why),
     }
 }
 
@@ -309,15 +307,6 @@ mod tests {
             stdout: line("timed-out", ""),
         };
         assert_eq!(judge(&told, On::Node, attempt()).outcome, Outcome::TimedOut);
-        let cancelled = Delivery::Interrupted("cancelled".to_owned());
-        assert_eq!(
-            judge(&cancelled, On::Node, attempt()).outcome,
-            Outcome::Unknown
-        );
-        assert_eq!(
-            judge(&cancelled, On::Runner, attempt()).outcome,
-            Outcome::Interrupted
-        );
     }
 
     #[test]

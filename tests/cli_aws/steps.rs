@@ -91,7 +91,7 @@ fn a_step_that_ssm_lost_sight_of_keeps_its_lease() {
     let site = Site::new(&CALM, "lost", 1, Pace::Quick);
     site.job(&(step("sleep 60") + &cleanup(&format!("touch '{}'", site.path("cleaned")))));
     CALM.fault(&json!({"action": "SendCommand", "mode": "lost", "node": site.nodes[0]}));
-    let child = site.start(&["run", "hello"]);
+    let mut child = site.start(&["run", "hello"]);
     until("SSM has lost sight of it", 60, || {
         let sent = site.sent(0);
         sent.first()
@@ -111,7 +111,11 @@ fn a_step_that_ssm_lost_sight_of_keeps_its_lease() {
         site.lock(0)
             .is_some_and(|lock| lock.state.label() == "stopping")
     });
-    signal("TERM", &child);
+    // At the same moment it would be the first one's echo.
+    until("it leaves", 10, || {
+        signal("TERM", &child);
+        child.try_wait().expect("it can be asked").is_some()
+    });
     end(child).status(143).says("its lease runs out");
     assert_eq!(site.keys(0), ["lock"]);
 }
