@@ -68,8 +68,7 @@ pub(super) fn empty_fleet(fleet: &Selector) -> String {
 
 /// How many nodes were claimed and then left as they were: neither recorded, nor lost, nor parked.
 fn left_locked(round: &Round) -> usize {
-    let accounted =
-        round.served.len() + (round.counts.leases_lost + round.counts.parked) as usize;
+    let accounted = round.served.len() + (round.counts.leases_lost + round.counts.parked) as usize;
     if round.cut_short {
         (round.counts.claimed as usize).saturating_sub(accounted)
     } else {

@@ -62,7 +62,8 @@ fn what_was_served_is_told_with_what_is_left() {
     round.served.push(served("b", failed()));
     assert_eq!(
         sentence(&rules, &round),
-        "served 1 node: a in 1m 3s; 1 node failed: b at step 2 (timed-out); 1 more is due: c"
+        "served 1 node: a in 1m 3s; 1 node failed: b at step 2 (timed-out); c is due but limit (1 of at most 1 in \
+         the fleet not well: b)"
     );
     round
         .served
