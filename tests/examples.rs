@@ -338,10 +338,11 @@ fn the_units_say_what_their_safety_rests_on() {
         "OnFailure=roundsman-failed@%i.service",
         "SuccessExitStatus=10 11 12",
         "TimeoutStartSec=infinity",
+        "TimeoutStopSec=5min",
     ] {
         assert!(service.lines().any(|found| found == line), "{line}");
     }
-    // Its directory goes when the unit stops, under the feet of a parked step.
+    // Its directory goes when the unit stops, under the feet of whatever a step left running.
     assert!(!service.lines().any(|line| line.starts_with("PrivateTmp=")));
     let timer = read("examples/systemd/roundsman@.timer");
     assert!(
@@ -349,6 +350,21 @@ fn the_units_say_what_their_safety_rests_on() {
             .lines()
             .any(|line| line.starts_with("RandomizedDelaySec="))
     );
+}
+
+#[test]
+fn no_example_uses_or_promises_what_this_version_does_not_do() {
+    let mut paths = vec!["examples/jenkins/Jenkinsfile".to_owned()];
+    for extension in ["md", "yml", "service", "timer"] {
+        paths.extend(files("examples", extension));
+    }
+    assert!(paths.len() >= 8, "only {paths:?} were seen");
+    for path in paths {
+        let text = read(&path);
+        for word in ["--for ", "parks", "parked", "--ignore"] {
+            assert!(!text.contains(word), "{path}: {word}");
+        }
+    }
 }
 
 #[test]

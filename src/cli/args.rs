@@ -109,7 +109,7 @@ pub enum Command {
     Status(Status),
     /// Validate settings and job files without touching anything
     Check(Check),
-    /// Stop work on nodes, or on a whole fleet, until it is lifted
+    /// Stop new claims on nodes, or on a whole fleet
     Hold(Hold),
     /// Lift a hold
     Unhold(Unhold),
@@ -220,7 +220,12 @@ pub struct Hold {
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_span)]
     pub for_: Option<std::time::Duration>,
     /// Why, for those who find it
-    #[arg(long, default_value = "")]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub reason: String,
 }
 
@@ -259,7 +264,7 @@ pub struct Mark {
     #[arg(long, value_name = "TIME")]
     pub at: String,
     /// Why it is recorded by hand
-    #[arg(long)]
+    #[arg(long, value_name = "TEXT")]
     pub reason: String,
 }
 

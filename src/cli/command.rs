@@ -46,7 +46,11 @@ fn dispatch(cli: Cli, look: crate::cli::report::Look) -> Result<Exit, Failure> {
     if let Some(directory) = &global.directory {
         environment::change_directory(directory).map_err(|error| {
             Failure::usage(
-                format!("cannot work in `{}`: {error}", directory.display()),
+                format!(
+                    "cannot work in `{}`: {}",
+                    directory.display(),
+                    plain(&error)
+                ),
                 "name a directory that is there with -C",
             )
         })?;
@@ -84,6 +88,15 @@ fn dispatch(cli: Cli, look: crate::cli::report::Look) -> Result<Exit, Failure> {
             "look whether this machine is out of memory or file handles",
         )
     })?
+}
+
+/// What the system says, without its number.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
 }
 
 /// The command line as clap knows it, for what is generated from it.

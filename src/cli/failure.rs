@@ -56,10 +56,29 @@ impl Failure {
             Self::Usage { message, help } => said(message, help.as_deref()),
             Self::Files(files) => files
                 .iter()
-                .map(|problems| render(problems, colour, width))
+                .map(|problems| match placeless(problems) {
+                    Some((message, help)) => said(&message, help),
+                    None => render(problems, colour, width),
+                })
                 .collect(),
             Self::Outside(error) => said(&error.message, error.help.as_deref()),
         }
+    }
+}
+
+/// What is wrong with something that has no text to show: one sentence, like any other error.
+fn placeless(problems: &FileProblems) -> Option<(String, Option<&str>)> {
+    match (problems.errors.as_slice(), problems.warnings.as_slice()) {
+        ([only], []) if problems.text.is_empty() => {
+            let name = problems.name.trim();
+            let message = if name.is_empty() {
+                only.message.clone()
+            } else {
+                format!("{name}: {}", only.message)
+            };
+            Some((message, only.help.as_deref()))
+        }
+        _ => None,
     }
 }
 

@@ -84,6 +84,7 @@ fn near(name: &str, jobs_dirs: &[PathBuf], base: &Path) -> String {
         _ if names.is_empty() => "no job is there at all; a job is a file `<name>.toml`".to_owned(),
         Some(near) if names.len() > 1 => format!("did you mean `{near}`? There are {list}"),
         Some(near) => format!("did you mean `{near}`?"),
+        None if names.len() == 1 => format!("there is only {list}"),
         None => format!("there are {list}"),
     }
 }

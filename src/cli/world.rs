@@ -64,6 +64,20 @@ pub enum Purpose {
     Act,
 }
 
+/// Whether this build has the provider that the settings ask for.
+///
+/// # Errors
+/// When it was built without it.
+pub fn available(settings: &Settings) -> Result<(), Failure> {
+    if settings.provider.kind == ProviderKind::Aws && !cfg!(feature = "aws") {
+        return Err(Failure::usage(
+            "this roundsman was built without AWS",
+            "build it with the default features, or set `[provider] kind = \"local\"`",
+        ));
+    }
+    Ok(())
+}
+
 /// Opens the world. `agents`: whether reading a fleet asks which nodes can execute steps.
 #[cfg_attr(
     not(feature = "aws"),
@@ -77,10 +91,8 @@ pub async fn open(settings: &Settings, purpose: Purpose, agents: bool) -> Result
         #[cfg(not(feature = "aws"))]
         ProviderKind::Aws => {
             let _ = agents;
-            Err(Failure::usage(
-                "this roundsman was built without AWS",
-                "build it with the default features, or set `[provider] kind = \"local\"`",
-            ))
+            available(settings)?;
+            Err(Failure::usage("there is no such provider", "this is a bug"))
         }
     }
 }

@@ -52,20 +52,27 @@ fn written(result: Result<(), WriteError>, what: &str) -> Result<(), Refusal> {
     })
 }
 
-/// Sets a hold on a node, over whatever hold is there.
+/// Sets a hold on a node, over whatever hold is there; tells the value that it replaced.
 pub async fn hold<P: Ports>(
     ports: &P,
     node: &NodeId,
     key: &TagKey,
     hold: &Hold,
-) -> Result<(), Refusal> {
+) -> Result<Option<String>, Refusal> {
+    let before = ports
+        .store()
+        .read_tags(node)
+        .await?
+        .get(key.as_str())
+        .cloned();
     written(
         ports
             .store()
             .write(node, &Put::one(key.clone(), hold.format()), None)
             .await,
         "the hold",
-    )
+    )?;
+    Ok(before)
 }
 
 /// Removes the hold of a node, if it has one; tells the value that was there.

@@ -1,6 +1,5 @@
 //! The embedded provider: one machine's inventory in `SQLite`, steps on this machine or through any transport.
 
-mod pattern;
 mod schema;
 pub mod shell;
 pub mod store;

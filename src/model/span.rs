@@ -18,7 +18,12 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
         humantime::DurationError::UnknownUnit { unit, value, .. } if unit.is_empty() => {
             format!("`{text}` has no unit; write one like `{value}s` or `{value}h`")
         }
-        other => format!("`{text}` is no duration: {other}"),
+        humantime::DurationError::UnknownUnit { unit, .. } => {
+            format!("`{text}` has the unknown unit `{unit}`; units are `s`, `m`, `h`, `d` and `w`")
+        }
+        humantime::DurationError::NumberOverflow => {
+            format!("`{text}` is too long for a duration")
+        }
     })
 }
 

@@ -140,6 +140,14 @@ fn an_unknown_job_says_what_there_is() {
         .status(2)
         .says("nowhere");
     folder.run(&["run", ""]).calm().status(2);
+    let ran = folder.run(&["run", "zzz"]).status(2);
+    assert!(
+        ran.stderr
+            .starts_with("error: zzz: there is no job of this name"),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("\n  help: ") && !ran.stderr.contains("1 error"));
 }
 
 #[test]
@@ -220,7 +228,8 @@ fn a_wrong_setting_names_its_file_or_variable() {
         .run(&["-C", "nowhere", "run", "hello"])
         .calm()
         .status(2)
-        .says("nowhere");
+        .says("nowhere")
+        .says("No such file or directory\n");
     folder.write("raw.toml", [0xff, 0xfe]);
     folder
         .run(&["run", "hello", "--config", "raw.toml"])

@@ -190,3 +190,39 @@ fn what_is_generated_is_complete() {
         .status(0)
         .says("--detailed-exitcode");
 }
+
+#[test]
+fn a_hold_over_another_says_what_it_replaces() {
+    let folder = Folder::new(&["a"]);
+    folder.write("jobs/hello.toml", job("true"));
+    let first = folder
+        .run(&["hold", "a", "--reason", "disk swap"])
+        .status(0);
+    assert!(!first.stdout.contains("replaces"), "{}", first.stdout);
+    folder
+        .run(&["hold", "a"])
+        .status(0)
+        .says("this replaces: v1 scope=node")
+        .says("disk swap");
+}
+
+#[test]
+fn json_lines_begin_with_their_version() {
+    let folder = Folder::new(&["a"]);
+    folder.write("jobs/hello.toml", job("true"));
+    let ran = folder.run(&["run", "hello", "--format", "json"]).status(0);
+    for line in ran.stdout.lines() {
+        assert!(line.starts_with("{\"v\":1,\"at\":"), "{line}");
+    }
+    let ran = folder.run(&["status", "--format", "json"]).status(0);
+    assert!(ran.stdout.starts_with("{\"v\":1,\"at\":"), "{}", ran.stdout);
+}
+
+#[test]
+fn the_manual_page_has_a_page_for_every_command() {
+    let folder = Folder::new(&["a"]);
+    let man = folder.run(&["man"]).status(0).stdout;
+    for option in ["detailed\\-exitcode", "fail\\-on", "dry\\-run"] {
+        assert!(man.contains(option), "{option}");
+    }
+}

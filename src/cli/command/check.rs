@@ -5,7 +5,9 @@ use crate::cli::context::{Context, answer, complain};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::problem::render;
+use crate::cli::report::table::plural;
 use crate::cli::world::{self, Purpose, World};
+use crate::model::job::Job;
 use crate::model::job::support::refusals;
 use crate::model::node::{Agent, Service};
 use crate::model::span::short_span;
@@ -31,10 +33,10 @@ pub(super) async fn check(context: &Context, args: &args::Check) -> Result<Exit,
         complain(&said);
         let job = &loaded.job;
         answer(&format!(
-            "{}: ok, every {}, {} steps\n",
+            "{}: ok, every {}, {}\n",
             loaded.path.display(),
             short_span(job.every),
-            job.steps.len() + job.cleanup.len()
+            steps(job)
         ));
         for refusal in refusals(job) {
             complain(&format!("warning: {}: {refusal}\n", loaded.path.display()));
@@ -47,15 +49,21 @@ pub(super) async fn check(context: &Context, args: &args::Check) -> Result<Exit,
     Ok(exit)
 }
 
+/// `1 step`, `2 steps and 1 clean-up`.
+fn steps(job: &Job) -> String {
+    let steps = plural(job.steps.len(), "step");
+    match job.cleanup.len() {
+        0 => steps,
+        count => format!("{steps} and {}", plural(count, "clean-up")),
+    }
+}
+
 async fn live(context: &Context, rules: &Rules) -> Exit {
     let job = &rules.job.name;
     match look(context, rules).await {
         Ok(lines) => {
             for line in lines {
-                answer(&format!(
-                    "{job}: {line}
-"
-                ));
+                answer(&format!("{job}: {line}\n"));
             }
             Exit::Done
         }
@@ -82,8 +90,8 @@ async fn look(context: &Context, rules: &Rules) -> Result<Vec<String>, Failure> 
         .map(|node| node.id.as_str())
         .collect();
     let mut lines = vec![format!(
-        "the fleet has {} nodes, {out} of them out of service",
-        nodes.len()
+        "the fleet has {}, {out} out of service",
+        plural(nodes.len(), "node")
     )];
     if !offline.is_empty() {
         lines.push(format!(
@@ -114,6 +122,9 @@ async fn permissions(
 ) -> Result<(), Failure> {
     let keys = &rules.keys;
     let value = || "check".to_owned();
-    let put = Put::one(keys.lock.clone(), value()).and(keys.fail.clone(), value());
+    let put = Put::one(keys.lock.clone(), value())
+        .and(keys.last.clone(), value())
+        .and(keys.took.clone(), value())
+        .and(keys.fail.clone(), value());
     Ok(world.may_tag(node, &put).await?)
 }

@@ -47,17 +47,26 @@ pub(super) fn completions(shell: clap_complete::Shell) -> Exit {
     Exit::Done
 }
 
-/// `man`: the manual page.
+/// `man`: the manual page, and one for each command behind it.
 pub(super) fn man() -> Result<Exit, Failure> {
     let mut out = Vec::new();
-    clap_mangen::Man::new(command_line())
-        .render(&mut out)
-        .map_err(|error| {
-            Failure::usage(
-                format!("the manual page cannot be made: {error}"),
-                "this is a bug",
-            )
-        })?;
+    let mut whole = command_line();
+    whole.build();
+    let commands = whole
+        .get_subcommands()
+        .filter(|each| each.get_name() != "help");
+    // `man` reads one page after another from one file: the program's, then one for each command.
+    let pages = std::iter::once(whole.clone()).chain(commands.cloned());
+    for page in pages {
+        clap_mangen::Man::new(page)
+            .render(&mut out)
+            .map_err(|error| {
+                Failure::usage(
+                    format!("the manual page cannot be made: {error}"),
+                    "this is a bug",
+                )
+            })?;
+    }
     answer(&String::from_utf8_lossy(&out));
     Ok(Exit::Done)
 }

@@ -30,8 +30,11 @@ pub(super) async fn hold(context: &Context, args: &args::Hold) -> Result<Exit, F
         |until| format!("until {}", format_stamp(until)),
     );
     for node in &nodes {
-        operate::hold(&world, &node.id, &keys.hold, &hold).await?;
-        answer(&format!("{} is on hold {until}\n", shown(node)));
+        let before = operate::hold(&world, &node.id, &keys.hold, &hold).await?;
+        let replaced = before.map_or_else(String::new, |text| {
+            format!("; this replaces: {}", harmless_line(&text))
+        });
+        answer(&format!("{} is on hold {until}{replaced}\n", shown(node)));
     }
     if scope == Scope::Fleet {
         answer("the whole fleet is on hold while any of its nodes bears this\n");

@@ -24,6 +24,7 @@ pub(super) async fn prepare(
     job: &str,
     purpose: Purpose,
 ) -> Result<(Rules, World), Failure> {
+    world::available(context.settings())?;
     let rules = context.rules(context.job(job)?)?;
     let world = world::open(context.settings(), purpose, rules.on_node()).await?;
     tell_created(context, &world);

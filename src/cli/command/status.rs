@@ -22,6 +22,7 @@ use crate::model::view::{Rules, View};
 
 /// Shows the named jobs, or all that there are.
 pub(super) async fn status(context: &Context, args: &args::Status) -> Result<Exit, Failure> {
+    world::available(context.settings())?;
     let (good, wrong) = context.jobs(&args.jobs);
     if good.is_empty() && wrong.is_empty() {
         return Err(Failure::usage(
@@ -77,7 +78,8 @@ fn show(context: &Context, shown: &[StatusJob], mut orphans: Vec<Orphan>) {
     orphans.sort_by(|a, b| a.node.cmp(&b.node));
     orphans.dedup();
     if context.json() {
-        answer(&format!("{}\n", json::status(shown, &orphans)));
+        let status = serde_json::to_string(&json::status(shown, &orphans)).unwrap_or_default();
+        answer(&format!("{status}\n"));
     } else {
         let tables: Vec<String> = shown
             .iter()
@@ -139,6 +141,7 @@ fn describe(rules: &Rules, view: &View, rows: &[Row]) -> StatusJob {
         task: rules.job.task.to_string(),
         now: view.now,
         nodes,
+        every: rules.job.every,
         served,
         held,
     }

@@ -1,12 +1,14 @@
 //! The last line of `run`: what was done, and what comes next.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::cli::report::table::plural;
 use crate::cli::report::text::harmless_line;
 use crate::cli::report::times::{both, cut, label};
 use crate::engine::round::{Round, Served};
-use crate::model::decide::Row;
+use crate::model::decide::{Row, Wish, decide};
 use crate::model::id::NodeId;
 use crate::model::job::Selector;
 use crate::model::reason::{Reason, Verdict};
@@ -27,7 +29,18 @@ pub fn sentence(rules: &Rules, round: &Round) -> String {
     if round.cut_short {
         parts.push("cut short by a signal".to_owned());
     }
+    let left = left_locked(round);
+    if left > 0 {
+        let (nodes, their) = if left == 1 {
+            ("1 node".to_owned(), "its lease runs")
+        } else {
+            (format!("{left} nodes"), "their leases run")
+        };
+        parts.push(format!("{nodes} left locked until {their} out"));
+    }
     match (&round.last_look, &round.error) {
+        // Of a node that was left as it is nobody knows enough to say what comes next.
+        (_, None) if left > 0 || round.counts.leases_lost > 0 || round.counts.parked > 0 => {}
         (Some((view, rows)), None) => parts.push(next(rules, round, view, rows, idle)),
         _ if idle => parts.push("nothing was done".to_owned()),
         (_, Some(_)) => parts.push("it ended early".to_owned()),
@@ -50,6 +63,16 @@ pub(super) fn empty_fleet(fleet: &Selector) -> String {
     } else {
         let wanted = cut(&harmless_line(&wanted.join(" and ")), 200);
         format!("the fleet is empty: no node matches {wanted}")
+    }
+}
+
+/// How many nodes were claimed and then left as they were: neither recorded, nor lost, nor parked.
+fn left_locked(round: &Round) -> usize {
+    let accounted = round.served.len() + (round.counts.leases_lost + round.counts.parked) as usize;
+    if round.cut_short {
+        (round.counts.claimed as usize).saturating_sub(accounted)
+    } else {
+        0
     }
 }
 
@@ -125,12 +148,27 @@ enum Stands {
     Open,
 }
 
+/// What is known of the fleet now: the last look, and what this invocation has since done to its nodes.
+fn known(rules: &Rules, round: &Round, seen: &View) -> View {
+    let mut view = seen.clone();
+    for node in &mut view.nodes {
+        let Some(served) = round.served.iter().find(|served| served.node == node.id) else {
+            continue;
+        };
+        node.tags.remove(rules.keys.lock.as_str());
+        node.tags.remove(rules.keys.fail.as_str());
+        if !matches!(served.result, RunResult::Done) {
+            // Whether a node has failed is told by the tag being there, whatever it says.
+            let text = "by this invocation".to_owned();
+            node.tags.insert(rules.keys.fail.to_string(), text);
+        }
+    }
+    view
+}
+
 fn stands(row: &Row, round: &Round) -> Stands {
-    let worked = !round.served.is_empty();
     match (row.verdict, row.until.or(row.due)) {
         (Verdict::Due | Verdict::Overdue, _) => Stands::Due,
-        // The look may be as old as the last visit: what waited for the nodes served waits no more.
-        (Verdict::Blocked, _) if row.owed && worked && row.reason == Reason::Limit => Stands::Due,
         (Verdict::Blocked, _) if row.owed => Stands::InTheWay,
         (Verdict::Blocked, _) => match row.due {
             Some(due) if due <= round.at => Stands::InTheWay,
@@ -147,8 +185,14 @@ fn next(rules: &Rules, round: &Round, view: &View, rows: &[Row], idle: bool) -> 
     if view.nodes.is_empty() {
         return empty_fleet(&rules.job.fleet);
     }
-    let left: Vec<(&Row, Stands)> = rows
+    let anew = (!round.served.is_empty())
+        .then(|| decide(rules, &known(rules, round, view), &Wish::default()));
+    let asked: BTreeSet<&NodeId> = rows.iter().map(|row| &row.node).collect();
+    let left: Vec<(&Row, Stands)> = anew
+        .as_deref()
+        .unwrap_or(rows)
         .iter()
+        .filter(|row| asked.contains(&row.node))
         .filter(|row| round.served.iter().all(|served| served.node != row.node))
         .map(|row| (row, stands(row, round)))
         .collect();

@@ -6,11 +6,13 @@ mod status;
 pub use lines::Lines;
 pub use status::status;
 
-use serde::Serialize;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::event::{Event, EventKind};
 use crate::model::decide::Row;
+use crate::model::id::NodeId;
 use crate::model::lock::Lock;
 use crate::model::node::Node;
 use crate::model::record::Last;
@@ -124,18 +126,41 @@ pub fn plan(rules: &Rules, view: &View, rows: &[Row]) -> PlanJson {
 /// One event as a line of JSON; `None` for what only people are told.
 pub fn event(job: &str, event: &Event) -> Option<String> {
     let (word, more) = details(&event.kind)?;
-    let mut object = json!({
-        "v": VERSION,
-        "at": format_stamp(event.at),
-        "event": word,
-        "job": job,
-        "run": event.run.map(|run| run.to_string()),
-        "node": event.node.as_ref().map(crate::model::id::NodeId::as_str),
-    });
-    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
-        object.extend(more);
+    let line = EventJson {
+        at: format_stamp(event.at),
+        event: word,
+        job,
+        run: event.run.map(|run| run.to_string()),
+        node: event.node.as_ref().map(NodeId::as_str),
+        more,
+    };
+    serde_json::to_string(&line).ok()
+}
+
+/// An event's line: what every event has, in this order, then its own fields.
+struct EventJson<'e> {
+    at: String,
+    event: &'static str,
+    job: &'e str,
+    run: Option<String>,
+    node: Option<&'e str>,
+    more: Value,
+}
+
+impl Serialize for EventJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("v", &VERSION)?;
+        map.serialize_entry("at", &self.at)?;
+        map.serialize_entry("event", self.event)?;
+        map.serialize_entry("job", self.job)?;
+        map.serialize_entry("run", &self.run)?;
+        map.serialize_entry("node", &self.node)?;
+        for (key, value) in self.more.as_object().into_iter().flatten() {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
     }
-    Some(object.to_string())
 }
 
 fn details(kind: &EventKind) -> Option<(&'static str, Value)> {

@@ -18,6 +18,8 @@ pub struct StatusJob {
     pub now: Timestamp,
     /// Its nodes, in the order in which they are shown.
     pub nodes: Vec<StatusNode>,
+    /// How often each is served.
+    pub every: Duration,
     /// How many were served within `every`.
     pub served: usize,
     /// The hold on its whole fleet, as a sentence.

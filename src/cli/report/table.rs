@@ -124,7 +124,7 @@ fn job_title(job: &str, task: &str) -> String {
 }
 
 /// `1 node`, `3 nodes`.
-pub(super) fn plural(count: usize, what: &str) -> String {
+pub fn plural(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
@@ -168,16 +168,25 @@ fn last(last: &Last, now: jiff::Timestamp) -> Cell {
 
 fn due(node: &StatusNode, job: &StatusJob) -> Cell {
     if !node.overdue.is_zero() {
-        let text = format!("overdue by {}", short_span(node.overdue));
+        let why = match node.verdict {
+            Verdict::Blocked => format!(" ({})", node.reason),
+            _ => String::new(),
+        };
+        let text = format!("overdue by {}{why}", short_span(node.overdue));
         return Cell::painted(&text, Some(Paint::Bad));
     }
-    match node.due {
-        Some(due) if due > job.now => Cell::new(&relative(due, job.now)),
-        Some(due) => Cell::painted(
-            &format!("since {}", short_span(elapsed(due, job.now))),
-            Some(Paint::Good),
-        ),
-        None => Cell::painted("now", Some(Paint::Good)),
+    let text = match node.due {
+        Some(due) if due > job.now => return Cell::new(&relative(due, job.now)),
+        Some(due) => format!("since {}", short_span(elapsed(due, job.now))),
+        None => "now".to_owned(),
+    };
+    // Its time has come, and yet it would not be taken.
+    match node.verdict {
+        Verdict::Blocked => {
+            let text = format!("{text} ({})", node.reason);
+            Cell::painted(&text, Some(Paint::Warn))
+        }
+        _ => Cell::painted(&text, Some(Paint::Good)),
     }
 }
 
@@ -196,12 +205,7 @@ fn failures(node: &StatusNode, job: &StatusJob) -> Cell {
 /// `round: 7 of 10 served within 7d`, on a terminal with a bar.
 fn progress(job: &StatusJob, look: Look) -> String {
     let whole = job.nodes.len();
-    // A node is due one interval after its last service: any that was served tells the interval.
-    let every = job.nodes.iter().find_map(|node| {
-        let (last, due) = (node.last.at()?, node.due?);
-        Some(short_span(elapsed(last, due)))
-    });
-    let within = every.unwrap_or_else(|| "the interval".to_owned());
+    let within = short_span(job.every);
     let bar = if look.terminal {
         let done = (job.served * 20).checked_div(whole).unwrap_or(0).min(20);
         format!("[{}{}] ", "#".repeat(done), ".".repeat(20 - done))

@@ -101,8 +101,8 @@ fn step(kind: &EventKind) -> Option<(Weight, String)> {
             name,
             attempt,
         } => {
-            let (name, again) = (harmless_line(name), again(*attempt));
-            Some((Weight::Info, format!("step {step} {name} started{again}")))
+            let (name, again) = (called(*step, name), again(*attempt));
+            Some((Weight::Info, format!("step {step}{name} started{again}")))
         }
         EventKind::StepFinished {
             step,
@@ -118,12 +118,21 @@ fn step(kind: &EventKind) -> Option<(Weight, String)> {
             } else {
                 Weight::Warning
             };
-            let (name, how) = (harmless_line(name), ended(*outcome, *status));
+            let (name, how) = (called(*step, name), ended(*outcome, *status));
             let (took, again) = (short_span(*took), again(*attempt));
-            let what = format!("step {step} {name} {how} after {took}{again}");
+            let what = format!("step {step}{name} {how} after {took}{again}");
             Some((weight, what))
         }
         _ => None,
+    }
+}
+
+/// A step's name behind its number; nothing when the name says no more than the number.
+fn called(step: u32, name: &str) -> String {
+    if name == format!("step-{step}") {
+        String::new()
+    } else {
+        format!(" {}", harmless_line(name))
     }
 }
 

@@ -120,16 +120,23 @@ impl Stack {
             let place = std::iter::once(broken.key)
                 .chain(named)
                 .chain(["claim-within", "staleness", "skew"])
-                .find_map(chosen);
-            let Some((layer, span)) = place else {
+                .find_map(|key| chosen(key).map(|place| (key, place)));
+            let Some((key, (layer, span))) = place else {
                 let problem = Problem::general(broken.message, None);
                 wrong.push(FileProblems::unreadable("settings", problem));
                 continue;
             };
+            // The message speaks of one end of the relation; the other one is what stands here.
+            let help = (key != broken.key).then(|| {
+                format!(
+                    "change `{key}`, which is set here, or `{}` with it",
+                    broken.key
+                )
+            });
             let problem = Problem {
                 span: Some(layer.place(&span)),
                 message: broken.message,
-                help: None,
+                help,
             };
             match wrong.iter_mut().find(|known| known.name == layer.name) {
                 Some(known) => known.errors.push(problem),

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
-use crate::io::local::pattern;
 use crate::io::local::schema::{self, explain};
 use crate::model::id::{ClaimId, NodeId};
 use crate::model::job::Selector;
@@ -381,11 +380,7 @@ fn selects(selector: &Selector, node: &Node) -> bool {
             "Name" => node.name.as_ref(),
             _ => node.tags.get(key),
         };
-        value.is_some_and(|value| {
-            wanted
-                .iter()
-                .any(|pattern| pattern::matches(pattern, value))
-        })
+        value.is_some_and(|value| wanted.contains(value))
     };
     selector.groups.is_empty()
         && (selector.all || !selector.tags.is_empty())

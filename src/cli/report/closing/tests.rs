@@ -62,7 +62,8 @@ fn what_was_served_is_told_with_what_is_left() {
     round.served.push(served("b", failed()));
     assert_eq!(
         sentence(&rules, &round),
-        "served 1 node: a in 1m 3s; 1 node failed: b at step 2 (timed-out); 1 more is due: c"
+        "served 1 node: a in 1m 3s; 1 node failed: b at step 2 (timed-out); c is due but limit (1 of at most 1 in \
+         the fleet not well: b)"
     );
     round
         .served
@@ -197,4 +198,40 @@ fn a_long_list_is_shortened_and_a_hostile_name_is_harmless() {
         text.ends_with(", and 3 more; nothing more is due"),
         "{text}"
     );
+}
+
+#[test]
+fn after_a_failure_that_counts_the_others_are_not_told_as_if_they_came_next() {
+    let rules = rules();
+    let mut round = round(&rules, vec![node("a", &[]), node("b", &[]), node("c", &[])]);
+    round.served.push(served("a", failed()));
+    let text = sentence(&rules, &round);
+    assert!(
+        text.starts_with("1 node failed: a at step 2 (timed-out); 2 due, all blocked: limit ("),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_node_that_was_left_in_the_middle_is_told_as_locked() {
+    let rules = rules();
+    let mut round = round(&rules, vec![node("a", &[]), node("b", &[])]);
+    round.cut_short = true;
+    round.counts.claimed = 1;
+    assert_eq!(
+        sentence(&rules, &round),
+        "cut short by a signal; 1 node left locked until its lease runs out"
+    );
+    round.last_look = None;
+    assert_eq!(
+        sentence(&rules, &round),
+        "cut short by a signal; 1 node left locked until its lease runs out"
+    );
+}
+
+#[test]
+fn with_no_node_wanted_what_is_due_is_told_all_the_same() {
+    let rules = rules();
+    let round = round(&rules, vec![node("a", &[])]);
+    assert_eq!(sentence(&rules, &round), "nothing claimed: a is due");
 }

@@ -1,5 +1,6 @@
 //! `status --format json`.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::report::json::VERSION;
@@ -8,14 +9,23 @@ use crate::model::record::Last;
 use crate::model::time::format_stamp;
 
 /// All jobs, and the leases whose job has no file.
-pub fn status(jobs: &[StatusJob], orphans: &[Orphan]) -> Value {
+pub fn status(jobs: &[StatusJob], orphans: &[Orphan]) -> StatusJson {
     let at = jobs.iter().map(|job| job.now).max();
-    json!({
-        "v": VERSION,
-        "at": at.map(format_stamp),
-        "jobs": jobs.iter().map(job).collect::<Vec<_>>(),
-        "orphans": orphans.iter().map(orphan).collect::<Vec<_>>(),
-    })
+    StatusJson {
+        v: VERSION,
+        at: at.map(format_stamp),
+        jobs: jobs.iter().map(job).collect(),
+        orphans: orphans.iter().map(orphan).collect(),
+    }
+}
+
+/// The whole of it, in the order in which it is read.
+#[derive(Debug, Serialize)]
+pub struct StatusJson {
+    v: u8,
+    at: Option<String>,
+    jobs: Vec<Value>,
+    orphans: Vec<Value>,
 }
 
 fn job(job: &StatusJob) -> Value {

@@ -119,6 +119,7 @@ fn shown_job() -> StatusJob {
         }
     };
     StatusJob {
+        every: Duration::from_secs(604_800),
         job: "cassandra-repair".to_owned(),
         task: "repair".to_owned(),
         now: now(),
@@ -248,7 +249,23 @@ fn status_as_json_bears_every_field() {
     insta::assert_json_snapshot!(crate::cli::report::json::status(&[shown_job()], &[orphan]));
     let none = crate::cli::report::json::status(&[], &[]);
     assert_eq!(
-        none.to_string(),
-        r#"{"at":null,"jobs":[],"orphans":[],"v":1}"#
+        serde_json::to_string(&none).expect("it is JSON"),
+        r#"{"v":1,"at":null,"jobs":[],"orphans":[]}"#
     );
+}
+
+#[test]
+fn a_node_that_is_due_but_blocked_says_so_in_the_status() {
+    let mut job = shown_job();
+    let node = &mut job.nodes[0];
+    node.due = None;
+    node.overdue = Duration::ZERO;
+    node.verdict = Verdict::Blocked;
+    node.reason = Reason::Limit;
+    let text = status(&job, look(200));
+    assert!(text.contains("now (limit)"), "{text}");
+    job.nodes[0].overdue = Duration::from_secs(120);
+    let text = status(&job, look(200));
+    assert!(text.contains("overdue by 2m (limit)"), "{text}");
+    assert!(text.contains("served within 7d"), "{text}");
 }
