@@ -209,6 +209,9 @@ pub struct Check {
 
 /// `hold`.
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "roundsman hold [OPTIONS] <NODE>...\n       roundsman hold [OPTIONS] --fleet <JOB>"
+)]
 pub struct Hold {
     /// The nodes: ids, unique names or addresses
     #[arg(required_unless_present = "fleet")]
@@ -231,6 +234,9 @@ pub struct Hold {
 
 /// `unhold`.
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "roundsman unhold [OPTIONS] <NODE>...\n       roundsman unhold [OPTIONS] --fleet <JOB>"
+)]
 pub struct Unhold {
     /// The nodes: ids, unique names or addresses
     #[arg(required_unless_present = "fleet")]

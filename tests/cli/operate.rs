@@ -226,3 +226,40 @@ fn the_manual_page_has_a_page_for_every_command() {
         assert!(man.contains(option), "{option}");
     }
 }
+
+#[test]
+fn check_tells_programs_the_file_the_line_and_what_would_be_right() {
+    let folder = Folder::new(&["a"]);
+    folder.write("jobs/good.toml", job("true"));
+    folder.write("jobs/bad.toml", format!("evry = \"1h\"\n{}", job("true")));
+    let ran = folder.run(&["check", "--format", "json"]).status(2);
+    let checked: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one object");
+    assert_eq!(checked["v"], 1);
+    let files = checked["files"].as_array().expect("files");
+    let of = |name: &str| {
+        files
+            .iter()
+            .find(|file| {
+                file["file"]
+                    .as_str()
+                    .is_some_and(|file| file.ends_with(name))
+            })
+            .expect("it is told")
+    };
+    assert_eq!(
+        (&of("good.toml")["ok"], &of("good.toml")["job"]),
+        (&true.into(), &"good".into())
+    );
+    let error = &of("bad.toml")["errors"][0];
+    assert_eq!(
+        (&of("bad.toml")["ok"], &error["line"], &error["column"]),
+        (&false.into(), &1.into(), &1.into())
+    );
+    assert!(
+        error["help"]
+            .as_str()
+            .is_some_and(|help| help.contains("every")),
+        "{error}"
+    );
+    folder.run(&["hold"]).status(2).says("--fleet <JOB>");
+}

@@ -1,15 +1,20 @@
 //! `check`: validate without touching anything; with `--live`, look at what the files speak of.
 
+use serde_json::{Value, json};
+
 use crate::cli::args;
 use crate::cli::context::{Context, answer, complain};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
-use crate::cli::problem::render;
+use crate::cli::jobs::Loaded;
+use crate::cli::problem::{FileProblems, render};
+use crate::cli::report::json::VERSION;
 use crate::cli::report::table::plural;
 use crate::cli::world::{self, Purpose, World};
 use crate::model::job::Job;
 use crate::model::job::support::refusals;
 use crate::model::node::{Agent, Service};
+use crate::model::problem::Problem;
 use crate::model::span::short_span;
 use crate::model::view::Rules;
 use crate::port::{Ports, Put, Store};
@@ -17,6 +22,9 @@ use crate::port::{Ports, Put, Store};
 /// Checks the named jobs, or all that there are.
 pub(super) async fn check(context: &Context, args: &args::Check) -> Result<Exit, Failure> {
     let (good, wrong) = context.jobs(&args.jobs);
+    if context.json() && !(good.is_empty() && wrong.is_empty()) {
+        return Ok(as_json(context, &good, &wrong, args.live).await);
+    }
     let mut exit = Exit::Done;
     for failure in &wrong {
         complain(&failure.show(context.look.colour, context.look.width));
@@ -47,6 +55,90 @@ pub(super) async fn check(context: &Context, args: &args::Check) -> Result<Exit,
         }
     }
     Ok(exit)
+}
+
+/// The same as one JSON object: each file with what is wrong with it, and where.
+async fn as_json(context: &Context, good: &[Loaded], wrong: &[Failure], with_live: bool) -> Exit {
+    let mut exit = Exit::Done;
+    let mut files: Vec<Value> = Vec::new();
+    for failure in wrong {
+        exit = exit.worse(failure.exit());
+        match failure {
+            Failure::Files(all) => files.extend(all.iter().map(|problems| file(problems, None))),
+            Failure::Usage { message, .. } => {
+                files.push(json!({ "ok": false, "errors": [{ "message": message }] }));
+            }
+            Failure::Outside(error) => {
+                files.push(json!({ "ok": false, "errors": [{ "message": error.message }] }));
+            }
+        }
+    }
+    for loaded in good {
+        let mut entry = file(&loaded.warnings, Some(loaded));
+        if with_live {
+            let looked = match context.rules(loaded.job.clone()) {
+                Ok(rules) => look(context, &rules).await,
+                Err(failure) => Err(failure),
+            };
+            entry["live"] = match looked {
+                Ok(lines) => json!({ "ok": true, "lines": lines }),
+                Err(failure) => {
+                    exit = exit.worse(failure.exit());
+                    json!({ "ok": false, "error": failure.show(false, usize::MAX).trim_end() })
+                }
+            };
+        }
+        files.push(entry);
+    }
+    answer(&format!("{}\n", json!({ "v": VERSION, "files": files })));
+    exit
+}
+
+fn file(problems: &FileProblems, loaded: Option<&Loaded>) -> Value {
+    let all = |list: &[Problem]| -> Vec<Value> {
+        list.iter()
+            .map(|each| problem(&problems.text, each))
+            .collect()
+    };
+    let mut warnings = all(&problems.warnings);
+    let later = loaded
+        .map(|loaded| refusals(&loaded.job))
+        .unwrap_or_default();
+    warnings.extend(
+        later.into_iter().map(
+            |message| json!({ "message": message, "help": null, "line": null, "column": null }),
+        ),
+    );
+    let name = loaded.map_or_else(
+        || problems.name.clone(),
+        |loaded| loaded.path.display().to_string(),
+    );
+    json!({
+        "file": name,
+        "job": loaded.map(|loaded| loaded.job.name.to_string()),
+        "ok": problems.errors.is_empty(),
+        "errors": all(&problems.errors),
+        "warnings": warnings,
+    })
+}
+
+/// Lines and columns count from 1.
+fn problem(text: &str, problem: &Problem) -> Value {
+    let before = problem
+        .span
+        .as_ref()
+        .and_then(|span| text.get(..span.start));
+    let line = before.map(|before| before.matches('\n').count() + 1);
+    let column = before.map(|before| {
+        before
+            .rsplit('\n')
+            .next()
+            .unwrap_or_default()
+            .chars()
+            .count()
+            + 1
+    });
+    json!({ "line": line, "column": column, "message": problem.message, "help": problem.help })
 }
 
 /// `1 step`, `2 steps and 1 clean-up`.
