@@ -68,7 +68,7 @@ fn dispatch(cli: Cli, look: crate::cli::report::Look) -> Result<Exit, Failure> {
     let context = Context::new(global, look)?;
     runtime::run(async {
         match command {
-            Command::Run(args) => run::run(&context, args).await,
+            Command::Run(args) => Box::pin(run::run(&context, args)).await,
             Command::Plan(args) => plan::plan(&context, &args).await,
             Command::Status(args) => status::status(&context, &args).await,
             Command::Check(args) => check::check(&context, &args).await,

@@ -53,7 +53,7 @@ pub(super) async fn run(context: &Context, args: args::Run) -> Result<Exit, Fail
         only,
         parallel: args.parallel,
     };
-    let (round, signal) = serve(context, &rules, &world, &orders).await?;
+    let (round, signal) = Box::pin(serve(context, &rules, &world, &orders)).await?;
     if !context.json() && !context.look.quiet {
         answer(&format!("{}\n", closing::sentence(&rules, &round)));
     }
