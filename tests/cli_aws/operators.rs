@@ -99,7 +99,7 @@ fn a_live_check_looks_at_fleet_agents_and_permissions_and_writes_nothing() {
         .instance(&site.nodes[2], &serde_json::json!({"state": "stopped"}));
     site.run(&["check", "--live"])
         .status(0)
-        .says("the fleet has 3 nodes, 1 of them out of service")
+        .says("the fleet has 3 nodes, 1 out of service")
         .says(&format!("the SSM agent of {offline} does not answer"))
         .says("its tags may be written and deleted");
     for action in ["CreateTags", "DeleteTags"] {
