@@ -17,9 +17,10 @@ use std::time::Duration;
 
 use aws_sdk_ec2::config::{BehaviorVersion, Credentials};
 use jiff::Timestamp;
-use roundsman::io::aws::{AwsSettings, AwsStore, Clients, Wall};
+use roundsman::io::aws::{ATTEMPT_TIMEOUT, AwsStore, Clients, Wall};
 use roundsman::model::id::NodeId;
 use roundsman::model::job::Selector;
+use roundsman::model::settings::AwsSettings;
 use roundsman::model::tag::TagKey;
 use roundsman::model::time::Moment;
 use roundsman::port::Clock;
@@ -78,19 +79,18 @@ async fn clients_of(endpoint: String, attempt_timeout: Duration) -> Clients {
     let settings = AwsSettings {
         region: Some("eu-west-1".to_owned()),
         endpoint: Some(endpoint),
-        attempt_timeout,
         ..AwsSettings::default()
     };
     let loader = aws_config::defaults(BehaviorVersion::latest())
         .empty_test_environment()
         .credentials_provider(Credentials::new("test", "test", None, None, "test"));
-    Clients::load(loader, &settings, wall_of_tests())
+    Clients::load(loader, &settings, attempt_timeout, wall_of_tests())
         .await
         .expect("clients")
 }
 
 async fn clients(aws: &Aws) -> Clients {
-    clients_of(aws.endpoint(), Duration::from_secs(10)).await
+    clients_of(aws.endpoint(), ATTEMPT_TIMEOUT).await
 }
 
 async fn store(aws: &Aws) -> AwsStore {

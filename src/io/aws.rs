@@ -15,6 +15,6 @@ mod fleet;
 mod meter;
 mod ssm;
 
-pub use client::{AwsSettings, Clients, Wall};
+pub use client::{ATTEMPT_TIMEOUT, Clients, Wall};
 pub use fleet::AwsStore;
 pub use ssm::{Compose, ComposeStop, SsmShell};

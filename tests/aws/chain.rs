@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use roundsman::io::aws::{AwsSettings, AwsStore, Clients};
+use roundsman::io::aws::{AwsStore, Clients};
+use roundsman::model::settings::AwsSettings;
 use roundsman::port::{ErrorKind, Store};
 
 use crate::{CALM, id, wall_of_tests};

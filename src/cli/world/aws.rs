@@ -17,13 +17,7 @@ const STATE_DIR: &str = wrapper::STATE_DIR;
 
 /// Opens it; nothing is called but what finds a region.
 pub(super) async fn open(settings: &AwsSettings, agents: bool) -> Result<World, Failure> {
-    let wanted = crate::io::aws::AwsSettings {
-        region: settings.region.clone(),
-        profile: settings.profile.clone(),
-        endpoint: settings.endpoint.clone(),
-        ..crate::io::aws::AwsSettings::default()
-    };
-    let clients = Clients::connect(&wanted, Arc::new(|| SystemClock.wall())).await?;
+    let clients = Clients::connect(settings, Arc::new(|| SystemClock.wall())).await?;
     let compose = |order: &crate::port::Order| {
         wrapper::compose(order, STATE_DIR).map_err(|error| error.to_string())
     };

@@ -10,6 +10,7 @@ use aws_config::{BehaviorVersion, ConfigLoader, Region};
 use jiff::Timestamp;
 
 use crate::io::aws::meter::{Meter, Tap};
+use crate::model::settings::AwsSettings;
 use crate::port::{ErrorKind, Offset, PortError};
 
 /// Reads this machine's wall clock. Handed in, because one file alone reads the clock.
@@ -18,31 +19,9 @@ pub type Wall = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// How often a read is tried. Writes are tried once.
 const READ_ATTEMPTS: u32 = 3;
 
-/// Where AWS is. What is `None` comes from the SDK's own chain: environment, profile files, instance metadata.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AwsSettings {
-    /// The region.
-    pub region: Option<String>,
-    /// The profile in the AWS configuration files.
-    pub profile: Option<String>,
-    /// An endpoint for all services instead of AWS's own.
-    pub endpoint: Option<String>,
-    /// How long one attempt at a call may take.
-    pub attempt_timeout: Duration,
-}
-
-impl Default for AwsSettings {
-    /// Everything from the SDK's chain, and 10 s an attempt (longer than the claim protocol's `claim-within`, so that
-    /// a late answer is seen to be late).
-    fn default() -> Self {
-        Self {
-            region: None,
-            profile: None,
-            endpoint: None,
-            attempt_timeout: Duration::from_secs(10),
-        }
-    }
-}
+/// How long one attempt at a call may take: longer than the claim protocol's `claim-within`, so that a late answer is
+/// seen to be late.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The clients of one region, sharing connections, credentials and the meter. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -65,18 +44,20 @@ impl Clients {
         Self::load(
             aws_config::defaults(BehaviorVersion::latest()),
             settings,
+            ATTEMPT_TIMEOUT,
             wall,
         )
         .await
     }
 
-    /// The same from a prepared loader, for callers that bring credentials of their own.
+    /// The same from a prepared loader, for callers that bring credentials of their own, with a time-out for `attempt`s.
     ///
     /// # Errors
     /// When there is no region.
     pub async fn load(
         mut loader: ConfigLoader,
         settings: &AwsSettings,
+        attempt: Duration,
         wall: Wall,
     ) -> Result<Self, PortError> {
         if let Some(region) = &settings.region {
@@ -88,7 +69,6 @@ impl Clients {
         if let Some(endpoint) = &settings.endpoint {
             loader = loader.endpoint_url(endpoint);
         }
-        let attempt = settings.attempt_timeout;
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(attempt / 2)
             .operation_attempt_timeout(attempt)
