@@ -234,7 +234,7 @@ fn the_first_signal_ends_it_early_and_removes_the_tag() {
             async |register, bell| {
                 after(register, ms(at)).await;
                 bell.ring();
-                std::future::pending().await
+                std::future::pending::<()>().await;
             },
         );
         let probed = gave.probed();
@@ -261,7 +261,7 @@ fn the_second_signal_leaves_at_once_and_names_the_value_that_may_be_there() {
     let gave = play(
         |register| {
             register.fate =
-                Box::new(|n| Fate::Lands(ms(20), if n == 3 { ms(9_000) } else { ms(40) }))
+                Box::new(|n| Fate::Lands(ms(20), if n == 3 { ms(9_000) } else { ms(40) }));
         },
         async |register, bell| {
             while register.writes.get() < 3 {
@@ -270,7 +270,7 @@ fn the_second_signal_leaves_at_once_and_names_the_value_that_may_be_there() {
             bell.ring();
             after(register, ms(1_000)).await;
             bell.ring();
-            std::future::pending().await
+            std::future::pending::<()>().await;
         },
     );
     let probed = gave.probed();

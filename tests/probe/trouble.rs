@@ -54,7 +54,7 @@ fn what_will_not_pass_ends_it_and_the_tag_is_removed() {
         ErrorKind::Other,
     ] {
         let gave = in_weather(|register| {
-            register.read_fails = Box::new(move |n| (n == 100).then_some(kind))
+            register.read_fails = Box::new(move |n| (n == 100).then_some(kind));
         });
         assert_eq!(trouble(&gave), (kind, "the read fails".to_owned()));
         assert_eq!(
@@ -98,7 +98,7 @@ fn writes_that_are_throttled_on_and_on_end_it() {
 #[test]
 fn silence_ends_it_after_a_minute_and_says_that_the_tag_may_be_there() {
     let gave = in_weather(|register| {
-        register.read_fails = Box::new(|n| (n > 100).then_some(ErrorKind::Unreachable))
+        register.read_fails = Box::new(|n| (n > 100).then_some(ErrorKind::Unreachable));
     });
     assert_eq!(trouble(&gave).0, ErrorKind::Unreachable);
     let Removal::Perhaps { value, why } = &gave.probed().removal else {
@@ -182,7 +182,7 @@ fn a_node_that_goes_midway_ends_it_without_a_conclusion() {
         async |register, _| {
             after(register, ms(30_000)).await;
             register.set(register.clock.boot().0, None);
-            std::future::pending().await
+            std::future::pending::<()>().await;
         },
     );
     let (kind, message) = trouble(&gave);
@@ -210,7 +210,7 @@ fn another_writer_of_the_tag_ends_it_and_what_that_wrote_stays() {
                     value.to_owned()
                 };
                 register.set(register.clock.boot().0, Some(value));
-                std::future::pending().await
+                std::future::pending::<()>().await;
             },
         );
         let (kind, message) = trouble(&gave);

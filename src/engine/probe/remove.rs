@@ -76,13 +76,13 @@ impl<S: Store, C: Clock, F> Probe<'_, S, C, F> {
     fn last_value(&self) -> Option<String> {
         let log = self.log.borrow();
         let values = self.values.borrow();
-        let landed = log
+        let mut landed = log
             .writes
             .iter()
             .zip(values.iter())
             .filter(|(write, _)| write.answer != Answer::Refused);
         landed
-            .last()
+            .next_back()
             .map(|(_, value)| value.clone())
             .or_else(|| self.leftover.clone())
     }

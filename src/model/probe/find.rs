@@ -126,7 +126,7 @@ pub fn find(log: &Log, offsets: &[Offset], claim_within: Duration) -> Found {
 
 /// For each version, what came after it.
 struct Writes<'a> {
-    writes: &'a [Write],
+    all: &'a [Write],
     /// When the first later write was answered.
     answered: Vec<Option<Moment>>,
     /// When the first later write that was not refused was begun.
@@ -148,7 +148,7 @@ impl<'a> Writes<'a> {
             }
         }
         Self {
-            writes,
+            all: writes,
             answered,
             begun,
         }
@@ -158,7 +158,7 @@ impl<'a> Writes<'a> {
     fn is_unclear(&self, version: usize) -> bool {
         version
             .checked_sub(1)
-            .and_then(|at| self.writes.get(at))
+            .and_then(|at| self.all.get(at))
             .is_some_and(|write| write.answer == Answer::Unanswered)
     }
 

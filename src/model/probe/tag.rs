@@ -93,7 +93,7 @@ pub fn look(tags: &Tags, key: &TagKey, now: Timestamp) -> Site {
         let value = value.clone();
         return Site::Leftover { value, tag };
     }
-    if tags_missing_room(tags, &vec![key; 1 + OF_A_RUN]) > 0 {
+    if tags_missing_room(tags, &[key; 1 + OF_A_RUN]) > 0 {
         let present = tags.keys().filter(|key| !key.starts_with("aws:")).count();
         return Site::Full(present);
     }
