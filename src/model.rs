@@ -1,6 +1,7 @@
 //! Floor 1: the rules. Pure: no async, clock, randomness or I/O; times and ids are arguments.
 
 pub mod backoff;
+pub mod choose;
 pub mod decide;
 pub mod digest;
 pub mod document;
@@ -16,6 +17,7 @@ pub mod probe;
 pub mod problem;
 pub mod reason;
 pub mod record;
+pub mod rule;
 pub mod run;
 pub mod settings;
 pub mod span;
