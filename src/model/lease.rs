@@ -66,12 +66,25 @@ impl Terms {
             .saturating_sub(Duration::from_secs(short))
     }
 
+    /// How long a holder goes without reading its lock: a third of L, and less where a write may land so late that
+    /// its value could be taken over, and that claim be held, before the holder has read it.
+    ///
+    /// A late write is begun at w and lands over the lock by w + Z. The holder's next read to show it is begun at
+    /// most P and this span later. The value is left alone until w + L + M, seen at most S too early, and whoever
+    /// takes over then settles for D. So Z + P + this < L + M - S + D; G is left for the read itself.
+    fn look_every(&self) -> Duration {
+        let lease = &self.settings;
+        let over = lease.ttl + lease.margin + self.settle();
+        let spent = lease.claim_within + lease.staleness + lease.skew + lease.request_life;
+        (lease.ttl / 3).min(over.saturating_sub(spent))
+    }
+
     /// How long the first write of a claim lasts.
     fn first_lasts(&self) -> Duration {
         if self.without.keeps(Rule::LastsL) {
             return self.settings.ttl;
         }
-        self.settings.claim_within + self.settle()
+        self.settings.claim_within + self.settle() * 2
     }
 }
 
@@ -285,7 +298,7 @@ impl Lease {
             seq: 1,
             state: LockState::Held,
             was: None,
-            until: ceil_second(later(now.wall, terms.ttl)),
+            until: until(terms, now, terms.ttl),
             ..own
         };
         let value = own.format();
