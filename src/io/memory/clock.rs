@@ -45,6 +45,11 @@ impl MemoryClock {
         self.0.borrow_mut().now += span;
     }
 
+    /// A moment as wall time.
+    pub(super) fn wall_at(moment: Moment) -> Timestamp {
+        later(Timestamp::from_second(EPOCH).unwrap_or_default(), moment.0)
+    }
+
     pub(super) fn play<T>(&self, future: impl Future<Output = T>) -> T {
         let woken = Arc::new(Flag(AtomicBool::new(true)));
         let waker = Waker::from(Arc::clone(&woken));
@@ -78,10 +83,7 @@ impl Wake for Flag {
 
 impl Clock for MemoryClock {
     fn wall(&self) -> Timestamp {
-        later(
-            Timestamp::from_second(EPOCH).unwrap_or_default(),
-            self.0.borrow().now,
-        )
+        Self::wall_at(self.boot())
     }
 
     fn boot(&self) -> Moment {
