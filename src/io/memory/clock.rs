@@ -91,16 +91,21 @@ impl Clock for MemoryClock {
     }
 
     async fn sleep_until(&self, at: Moment) {
+        // Once for each waker: a sleep that is looked at again and again must not wake again and again.
+        let mut known: Option<Waker> = None;
         std::future::poll_fn(|context| {
             let mut state = self.0.borrow_mut();
             if state.now >= at.0 {
                 return Poll::Ready(());
             }
             // Nobody waits for the end of time: such a sleep never wakes anybody.
-            if at < Moment::MAX {
+            let waker = context.waker();
+            let is_known = known.as_ref().is_some_and(|known| known.will_wake(waker));
+            if at < Moment::MAX && !is_known {
+                known = Some(waker.clone());
                 let id = state.next_timer;
                 state.next_timer += 1;
-                state.timers.insert((at.0, id), context.waker().clone());
+                state.timers.insert((at.0, id), waker.clone());
             }
             Poll::Pending
         })
