@@ -219,7 +219,7 @@ impl Run {
         }
     }
 
-    /// Whether a step is under way or comes next: clean-up has not begun.
+    /// Whether a step is under way or comes next.
     pub fn is_in_steps(&self) -> bool {
         self.phase == Phase::Steps
     }

@@ -305,3 +305,33 @@ fn clean_up_of_another_job_file_is_never_taken_for_a_step() {
     // The adopter died before it ended the run; after the lock said so; or not before its record.
     assert_eq!(ends.into_iter().collect::<Vec<_>>(), ["", "stopped"]);
 }
+
+#[test]
+fn a_run_that_was_being_stopped_is_ended_also_when_its_adopter_dies() {
+    for consistency in BOTH {
+        let rules = rules(with_cleanup(2));
+        for nth in 1.. {
+            let world = World::new(vec![node("a", &[])], consistency, 1);
+            let mut left = crate::trouble::lock_of(&rules, now(&world).wall, -400);
+            left.state = LockState::Stopping;
+            world.store.change("a", |node| {
+                node.tags.insert("lock".to_owned(), left.format());
+            });
+            let died = dies(&world, &rules, nth);
+            world.clock.pass(PATIENCE);
+            if !died {
+                assert!(nth > 8, "{nth}");
+                break;
+            }
+            // Once it is recorded, the next run is another one.
+            if !world.store.tags("a").contains_key("fail-repair") {
+                once(&world, &rules);
+            }
+            let tags = world.store.tags("a");
+            let fail = tags.get("fail-repair").cloned().unwrap_or_default();
+            let what = format!("{consistency:?}, death {nth}: {tags:?}");
+            assert!(fail.ends_with("step=1 reason=stopped"), "{what}");
+            assert!(!tags.contains_key("last-repair"), "{what}");
+        }
+    }
+}

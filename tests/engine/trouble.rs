@@ -164,7 +164,7 @@ fn the_run_of_another_job_is_recorded_as_abandoned() {
     }
 }
 
-fn lock_of(rules: &Rules, at: Timestamp, left: i64) -> Lock {
+pub(crate) fn lock_of(rules: &Rules, at: Timestamp, left: i64) -> Lock {
     let until = at
         .checked_add(jiff::SignedDuration::from_secs(left))
         .expect("a time");

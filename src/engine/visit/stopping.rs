@@ -22,10 +22,16 @@ impl<'a, P: Ports> Visit<'a, P> {
             self.awaited,
             Awaited::Record | Awaited::Release | Awaited::Abandoned
         );
-        if !self.run.is_in_steps() || ending {
+        if self.is_cleaning_up() || ending {
             return self.feed(Input::Woke);
         }
         self.begin_stopping(underway)
+    }
+
+    /// Whether a clean-up step was begun, as far as this run has come: the lock may speak of another job file's.
+    fn is_cleaning_up(&self) -> bool {
+        let begun = usize::try_from(self.lease.lock().step).unwrap_or(usize::MAX);
+        !self.run.is_in_steps() && begun > self.engine.rules.job.steps.len()
     }
 
     pub(super) fn begin_stopping(&mut self, underway: Option<&mut Underway<'a>>) -> Next {
