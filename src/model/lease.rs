@@ -292,11 +292,18 @@ impl Lease {
         }
     }
 
-    /// The value with which a transactional store takes a node: held at once, since nothing settles there.
+    /// The value with which a transactional store takes a node: held at once, since nothing settles there; or
+    /// stopping, when the run that is gone on with is being ended.
     pub fn granted(own: Lock, terms: &Terms, now: Now) -> (Self, String) {
+        // A run that is being ended stays so.
+        let stopping = own.was == Some(LockState::Stopping);
         let own = Lock {
             seq: 1,
-            state: LockState::Held,
+            state: if stopping {
+                LockState::Stopping
+            } else {
+                LockState::Held
+            },
             was: None,
             until: until(terms, now, terms.ttl),
             ..own

@@ -123,6 +123,8 @@ impl Turn<'_> {
                 visit.awaited = Awaited::Step(step, attempt);
                 Pursuit::Want(Want::Step(step))
             }
+            // Runs here are not told what was found of them: `shown` stands for that, above.
+            Do::Attach { .. } => Pursuit::Wait,
             Do::KeepUntil(until) => {
                 let at = self.scenario.moment_of(now, until);
                 visit.wake = visit.wake.min(at);

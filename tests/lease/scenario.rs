@@ -346,6 +346,7 @@ impl Scenario {
                 step: order.step,
                 attempt: order.attempt,
                 activity: *activity,
+                handle: None,
             });
             let commands = Evidence::Commands(commands.collect());
             view.evidence.insert(self.node_id(n), commands);
