@@ -17,6 +17,10 @@ mod model;
 mod must_fail;
 #[path = "lease/must_fail_held.rs"]
 mod must_fail_held;
+#[path = "lease/must_fail_left.rs"]
+mod must_fail_left;
+#[path = "lease/must_fail_limits.rs"]
+mod must_fail_limits;
 #[path = "lease/safe.rs"]
 mod safe;
 #[path = "lease/scenario.rs"]

@@ -78,7 +78,9 @@ pub(crate) struct Visit {
     /// The attempt that it waits for.
     pub(crate) waits_for: Option<Order>,
     /// What evidence showed of attempts on its node.
-    pub(crate) shown: Vec<Order>,
+    pub(crate) shown: Vec<(Order, Activity)>,
+    /// Whether what it waits for was sent by an earlier claim.
+    pub(crate) attached: bool,
     pub(crate) parking: bool,
 }
 
@@ -114,6 +116,7 @@ pub(crate) enum Awaited {
     Nothing,
     Claim,
     Step(u32, u32),
+    Held,
     Abandoned,
     Record,
     Release,
@@ -189,6 +192,7 @@ impl Contender {
             wake: Moment::MAX,
             waits_for: Some(order),
             shown: Vec::new(),
+            attached: false,
             parking: false,
         };
         if let Next::Wait(until) = visit.lease.on(&terms, now, Input::Woke) {
@@ -279,7 +283,7 @@ impl Turn<'_> {
             owner: &self.kind(after).owner.clone(),
             claim,
             run,
-            lot: None,
+            lot: self.scenario.by_lot.then_some(u128::from(self.who)),
         };
         match choose(&rules, &view, &rows, &claimant) {
             Choice::Nothing => after.phase = Phase::Idle,
@@ -302,6 +306,7 @@ impl Turn<'_> {
                     wake: Moment::MAX,
                     waits_for: None,
                     shown: shown(node, evidence),
+                    attached: false,
                     parking: false,
                 };
                 let first = if terms.transactional {
@@ -455,9 +460,10 @@ impl Turn<'_> {
 }
 
 /// What evidence shows of attempts on a node.
-fn shown(node: u8, evidence: &[(u8, Order, Activity)]) -> Vec<Order> {
+fn shown(node: u8, evidence: &[(u8, Order, Activity)]) -> Vec<(Order, Activity)> {
     let here = evidence.iter().filter(|(on, ..)| *on == node);
-    here.map(|(_, order, _)| *order).collect()
+    here.map(|(_, order, activity)| (*order, *activity))
+        .collect()
 }
 
 /// The number of a node.

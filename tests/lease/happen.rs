@@ -163,7 +163,9 @@ impl Search {
         };
         self.tell(state, who, event);
         // Only one that stands still between the tags and the evidence reads that at another moment.
-        if of_fleet && state.budget.pauses == 0 {
+        let kind = &self.scenario.kinds[usize::from(contender.kind)];
+        let split = kind.transactional && !kind.rules.without.keeps(Rule::OneTransaction);
+        if of_fleet && state.budget.pauses == 0 && !split {
             self.asks(state, who);
         }
     }
