@@ -21,7 +21,11 @@ mod safe;
 mod scenario;
 #[path = "lease/search.rs"]
 mod search;
+#[path = "lease/short.rs"]
+mod short;
 #[path = "lease/texts.rs"]
 mod texts;
+#[path = "lease/trace.rs"]
+mod trace;
 #[path = "lease/world.rs"]
 mod world;
