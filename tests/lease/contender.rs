@@ -79,6 +79,8 @@ pub(crate) struct Visit {
     pub(crate) waits_for: Option<Order>,
     /// What evidence showed of attempts on its node.
     pub(crate) shown: Vec<Order>,
+    /// The task's `fail-` as it was read last: a success deletes it with the lock.
+    pub(crate) fail: Val,
     pub(crate) parking: bool,
 }
 
@@ -221,6 +223,11 @@ impl Turn<'_> {
         Terms::of(&kind.rules, kind.transactional)
     }
 
+    fn fail_of(&self, contender: &Contender, tags: &[Val], node: u8) -> Val {
+        let key = self.rules(contender).keys.fail.as_str();
+        tags[usize::from(self.scenario.register(node, key))]
+    }
+
     /// The fleet as it was read.
     fn view(&self, now: Now, tags: &[Val], evidence: &[(u8, Order, Activity)]) -> View {
         self.scenario.view(self.texts, now, tags, evidence)
@@ -264,6 +271,7 @@ impl Turn<'_> {
                     wake: Moment::MAX,
                     waits_for: None,
                     shown: shown(node, evidence),
+                    fail: self.fail_of(after, tags, node),
                     parking: false,
                 };
                 let first = if terms.transactional {
@@ -404,6 +412,7 @@ impl Turn<'_> {
         };
         let view = self.view(now, &tags, evidence);
         visit.shown = shown(visit.node, evidence);
+        visit.fail = self.fail_of(after, &tags, visit.node);
         let take = visit.take.take();
         let mine = Mine {
             claim: visit.lease.claim_id(),

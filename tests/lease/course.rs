@@ -52,6 +52,7 @@ impl Turn<'_> {
                 }
                 Next::Delete(value) => {
                     self.delete(after, visit.node, &value);
+                    self.leave(after, &visit);
                     visit.doing = Doing::Deletes;
                 }
             }
@@ -150,6 +151,16 @@ impl Turn<'_> {
         let not_after = order.map_or(now.wall, |order| self.scenario.wall(order.not_after, 0));
         let job = self.rules(after).job.clone();
         visit.run.ended(&job, now, outcome, not_after, 0);
+    }
+
+    /// What goes with the lock at the release: `fail-`, on full success only.
+    fn leave(&mut self, after: &Contender, visit: &Visit) {
+        let done = visit.awaited == Awaited::Release && visit.run.result() == RunResult::Done;
+        let fail = self.rules(after).keys.fail.clone();
+        let register = self.scenario.register(visit.node, fail.as_str());
+        if let Some(Deed::Write(ops)) = self.deeds.last_mut().filter(|_| done && visit.fail != 0) {
+            ops.push((register, Op::Delete(visit.fail)));
+        }
     }
 
     /// The tags that record what the run amounts to.

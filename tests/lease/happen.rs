@@ -363,7 +363,7 @@ impl Search {
 }
 
 /// What everybody who asks is told of commands: all that was sent.
-fn evidence(state: &State) -> Vec<(u8, Order, Activity)> {
+pub(crate) fn evidence(state: &State) -> Vec<(u8, Order, Activity)> {
     let mut all = Vec::new();
     for (n, node) in (0..).zip(&state.nodes) {
         for (order, stage) in &node.sends {
