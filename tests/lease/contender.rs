@@ -81,6 +81,8 @@ pub(crate) struct Visit {
     pub(crate) shown: Vec<(Order, Activity)>,
     /// Whether what it waits for was sent by an earlier claim.
     pub(crate) attached: bool,
+    /// The task's `fail-` as it was read last: a success deletes it with the lock.
+    pub(crate) fail: Val,
     pub(crate) parking: bool,
 }
 
@@ -193,6 +195,7 @@ impl Contender {
             waits_for: Some(order),
             shown: Vec::new(),
             attached: false,
+            fail: 0,
             parking: false,
         };
         if let Next::Wait(until) = visit.lease.on(&terms, now, Input::Woke) {
@@ -263,6 +266,11 @@ impl Turn<'_> {
         Terms::of(&kind.rules, kind.transactional)
     }
 
+    fn fail_of(&self, contender: &Contender, tags: &[Val], node: u8) -> Val {
+        let key = self.rules(contender).keys.fail.as_str();
+        tags[usize::from(self.scenario.register(node, key))]
+    }
+
     /// The fleet as it was read.
     fn view(&self, now: Now, tags: &[Val], evidence: &[(u8, Order, Activity)]) -> View {
         self.scenario.view(self.texts, now, tags, evidence)
@@ -307,6 +315,7 @@ impl Turn<'_> {
                     waits_for: None,
                     shown: shown(node, evidence),
                     attached: false,
+                    fail: self.fail_of(after, tags, node),
                     parking: false,
                 };
                 let first = if terms.transactional {
@@ -447,6 +456,7 @@ impl Turn<'_> {
         };
         let view = self.view(now, &tags, evidence);
         visit.shown = shown(visit.node, evidence);
+        visit.fail = self.fail_of(after, &tags, visit.node);
         let take = visit.take.take();
         let mine = Mine {
             claim: visit.lease.claim_id(),

@@ -53,6 +53,7 @@ impl Turn<'_> {
                 }
                 Next::Delete(value) => {
                     self.delete(after, visit.node, &value);
+                    self.leave(after, &visit);
                     visit.doing = Doing::Deletes;
                 }
             }
@@ -176,6 +177,16 @@ impl Turn<'_> {
             visit.run.found(&job, outcome, not_after, false);
         } else {
             visit.run.ended(&job, now, outcome, not_after, 0);
+        }
+    }
+
+    /// What goes with the lock at the release: `fail-`, on full success only.
+    fn leave(&mut self, after: &Contender, visit: &Visit) {
+        let done = visit.awaited == Awaited::Release && visit.run.result() == RunResult::Done;
+        let fail = self.rules(after).keys.fail.clone();
+        let register = self.scenario.register(visit.node, fail.as_str());
+        if let Some(Deed::Write(ops)) = self.deeds.last_mut().filter(|_| done && visit.fail != 0) {
+            ops.push((register, Op::Delete(visit.fail)));
         }
     }
 
