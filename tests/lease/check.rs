@@ -186,14 +186,15 @@ impl Search {
         let takes_back = usize::from(by) < state.contenders.len()
             && matches!(self.contender(state, by).phase, Phase::Visits(_));
         let other = |(who, held): &(u8, u8)| *held == node && *who != by;
-        if takes_back && holders.iter().any(other) {
+        if takes_back && self.scenario.belief && holders.iter().any(other) {
             state.wrong = state.wrong.or(Some(Wrong::FreedHolder));
         }
         let sends = state.nodes[usize::from(node)].sends.clone();
         let left = sends.iter().any(|(order, stage)| {
+            // What has failed is tried again: no work is lost by it.
             matches!(
                 stage,
-                Stage::Running(_) | Stage::Ended(_) | Stage::Pending(_)
+                Stage::Running(_) | Stage::Ended(true) | Stage::Pending(_)
             ) && !self.accounted(state, node, order)
                 && !self.is_tended(state, by, order)
         });

@@ -125,6 +125,10 @@ impl Turn<'_> {
 
     fn pursue(&self, now: Now, visit: &mut Visit) -> Pursuit {
         match visit.run.next(now.wall) {
+            Do::Begin { not_before, .. } if now.boot < not_before => {
+                visit.wake = visit.wake.min(not_before);
+                Pursuit::Wait
+            }
             Do::Begin { step, attempt, .. } => {
                 visit.awaited = Awaited::Step(step, attempt);
                 let says = step.max(visit.lease.lock().step);

@@ -1,11 +1,13 @@
 //! Rules about what a runner has left: evidence, adoption, take-over.
 
+use std::time::Duration;
+
 use roundsman::model::id::{ClaimId, RunId};
 use roundsman::model::lock::{Lock, LockState};
 use roundsman::model::record::{Fail, FailReason};
 use roundsman::model::rule::Rule;
 
-use crate::must_fail::falls;
+use crate::must_fail::{fails, falls};
 use crate::scenario::{Kind, Scenario, job, ms, settings};
 use crate::world::{Order, Wrong};
 
@@ -137,15 +139,30 @@ fn another_job_gives_up_a_finished_step_that_its_own_job_would_have_committed() 
 }
 
 #[test]
-fn under_other_settings_the_settle_time_does_not_cover_the_rival() {
-    let scenario = Scenario::new("other settings", (1, 1, 1), &[(0, 1)])
+fn whoever_trusts_clocks_more_takes_over_too_soon_from_one_with_other_settings() {
+    let scenario = Scenario::new("other settings", (1, 1, 3), &[(0, 0), (3, 1)])
         .with(|s| {
-            s.claims_only = true;
-            s.kinds.push(Kind::new(job("a", 1), settings(3, 1, 1)));
-            s.contenders = vec![(0, 0, 1), (1, 0, 1)];
-            s.world.answers = 3;
-            s.horizon = 18;
+            let mut trusting = settings(1, 1, 1);
+            trusting.ttl = Duration::from_secs(30);
+            s.kinds.push(Kind::new(job("a", 1), trusting));
+            s.budget.pauses = 1;
         })
-        .without(&[Rule::ThreeReads]);
+        .held(30)
+        .with(|s| s.contenders = vec![(0, 0, 0), (1, 3, 1)]);
     falls(&scenario, &[Rule::SameSet], &[Wrong::TwoHolders]);
+}
+
+/// `set` shows other settings only to whoever sees the lock: claims that cross do not see each other's. Nothing in the
+/// tags can help there, and the documentation says so.
+#[test]
+fn crossing_claims_under_other_settings_are_not_kept_apart() {
+    let scenario = Scenario::new("other settings cross", (1, 1, 1), &[(0, 1)]).with(|s| {
+        s.claims_only = true;
+        s.kinds.push(Kind::new(job("a", 1), settings(3, 1, 1)));
+        s.contenders = vec![(0, 0, 1), (1, 0, 1)];
+        s.world.answers = 3;
+        s.horizon = 18;
+    });
+    falls(&scenario, &[], &[]);
+    fails(&scenario.without(&[Rule::ThreeReads]), &[Wrong::TwoHolders]);
 }

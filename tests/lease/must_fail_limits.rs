@@ -93,6 +93,7 @@ fn superseded(name: &str) -> Scenario {
         s.budget.wipes = 1;
         s.budget.slow_sends = 1;
         s.evidence = false;
+        s.belief = false;
         s.horizon = 17;
     })
 }
@@ -112,10 +113,11 @@ fn a_step_whose_runner_died_runs_beside_the_next() {
     let scenario = Scenario::new("kernel lock", (1, 1, 1), &[(0, 0), (0, 1)])
         .held(24)
         .with(|s| {
-            s.budget.crashes = 1;
             s.budget.wipes = 1;
+            // Who deletes a lock by hand voids the promise of one holder; the node still keeps its own.
+            s.belief = false;
             s.evidence = false;
-            s.horizon = 14;
+            s.horizon = 10;
         });
     falls(&scenario, &[Rule::KernelLock], &[Wrong::Overlap]);
 }

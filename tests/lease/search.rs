@@ -19,7 +19,7 @@ pub(crate) struct Found {
 }
 
 /// A search that has not ended after so many states never will in the time that there is.
-const STATES_MAX: usize = 30_000_000;
+const STATES_MAX: usize = 3_000_000;
 
 /// Searches a scenario to its horizon, or to the first thing that is wrong.
 pub(crate) fn search(scenario: Scenario) -> Found {

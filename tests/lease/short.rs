@@ -13,6 +13,9 @@ use jiff::Timestamp;
 
 /// Contenders have letters.
 pub(crate) fn letter(who: u8) -> char {
+    if who == u8::MAX {
+        return '?';
+    }
     char::from(b'A' + who)
 }
 
