@@ -21,6 +21,12 @@ mod liveness;
 mod model;
 #[path = "lease/must_fail.rs"]
 mod must_fail;
+#[path = "lease/must_fail_held.rs"]
+mod must_fail_held;
+#[path = "lease/must_fail_left.rs"]
+mod must_fail_left;
+#[path = "lease/must_fail_limits.rs"]
+mod must_fail_limits;
 #[path = "lease/needed.rs"]
 mod needed;
 #[path = "lease/reach.rs"]

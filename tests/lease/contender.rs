@@ -9,7 +9,7 @@ use roundsman::model::decide::{Take, Wish, decide};
 use roundsman::model::id::{ClaimId, NodeId, RunId};
 use roundsman::model::lease::remove::{Removal, Removing};
 use roundsman::model::lease::{Answer, Input, Lease, Look, Next, Terms, Want};
-use roundsman::model::lock::Seen;
+use roundsman::model::lock::{Lock, Seen};
 use roundsman::model::node::Activity;
 use roundsman::model::outcome::Outcome;
 use roundsman::model::rule::Rule;
@@ -18,7 +18,7 @@ use roundsman::model::suspect::LeftRun;
 use roundsman::model::time::{Moment, Now};
 use roundsman::model::view::{Rules, View};
 
-use crate::scenario::{Kind, Scenario};
+use crate::scenario::{Kind, Scenario, ms};
 use crate::texts::Texts;
 use crate::world::{Op, Order, Tick, Val};
 
@@ -78,9 +78,11 @@ pub(crate) struct Visit {
     /// The attempt that it waits for.
     pub(crate) waits_for: Option<Order>,
     /// What evidence showed of attempts on its node.
-    pub(crate) shown: Vec<Order>,
+    pub(crate) shown: Vec<(Order, Activity)>,
     /// The task's `fail-` as it was read last: a success deletes it with the lock.
     pub(crate) fail: Val,
+    /// Whether what it waits for was sent by an earlier claim.
+    pub(crate) attached: bool,
     pub(crate) parking: bool,
 }
 
@@ -116,6 +118,7 @@ pub(crate) enum Awaited {
     Nothing,
     Claim,
     Step(u32, u32),
+    Held,
     Abandoned,
     Record,
     Release,
@@ -160,6 +163,46 @@ impl Contender {
             claims: 0,
             phase: Phase::Idle,
         }
+    }
+
+    /// The same contender, holding the first node since tick 0, with its step under way there; and the lock's value.
+    pub(crate) fn holding(mut self, scenario: &Scenario) -> (Self, Order, String) {
+        let terms = scenario.terms(self.kind);
+        let now = scenario.now(0, self.ahead);
+        let own = Lock {
+            run: RunId::new(ms(-10), 1),
+            claim: ClaimId::new(ms(-10), 2),
+            step: 1,
+            ..scenario.lock()
+        };
+        let (lease, value) = Lease::granted(own, &terms, now);
+        let order = Order {
+            kind: self.kind,
+            run: lease.lock().run,
+            claim: lease.claim_id(),
+            step: 1,
+            attempt: 1,
+            not_after: scenario.tick_of(lease.lock().until),
+        };
+        let mut visit = Visit {
+            node: 0,
+            lease,
+            take: Left::Free,
+            run: Run::new(),
+            awaited: Awaited::Nothing,
+            doing: Doing::Nothing,
+            wake: Moment::MAX,
+            waits_for: Some(order),
+            shown: Vec::new(),
+            fail: 0,
+            attached: false,
+            parking: false,
+        };
+        if let Next::Wait(until) = visit.lease.on(&terms, now, Input::Woke) {
+            visit.wake = until;
+        }
+        self.phase = Phase::Visits(Box::new(visit));
+        (self, order, value)
     }
 
     /// The visit, if it is in one.
@@ -248,7 +291,7 @@ impl Turn<'_> {
             owner: &self.kind(after).owner.clone(),
             claim,
             run,
-            lot: None,
+            lot: self.scenario.by_lot.then_some(u128::from(self.who)),
         };
         match choose(&rules, &view, &rows, &claimant) {
             Choice::Nothing => after.phase = Phase::Idle,
@@ -272,6 +315,7 @@ impl Turn<'_> {
                     waits_for: None,
                     shown: shown(node, evidence),
                     fail: self.fail_of(after, tags, node),
+                    attached: false,
                     parking: false,
                 };
                 let first = if terms.transactional {
@@ -426,9 +470,10 @@ impl Turn<'_> {
 }
 
 /// What evidence shows of attempts on a node.
-fn shown(node: u8, evidence: &[(u8, Order, Activity)]) -> Vec<Order> {
+fn shown(node: u8, evidence: &[(u8, Order, Activity)]) -> Vec<(Order, Activity)> {
     let here = evidence.iter().filter(|(on, ..)| *on == node);
-    here.map(|(_, order, _)| *order).collect()
+    here.map(|(_, order, activity)| (*order, *activity))
+        .collect()
 }
 
 /// The number of a node.

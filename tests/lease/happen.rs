@@ -103,7 +103,14 @@ impl Search {
             }
             Act::Unknown(who) => {
                 state.budget.unknown -= 1;
-                self.tell(&mut state, who, Event::Ended(Outcome::Unknown));
+                // Without the rule an outcome that nobody knows is taken for a failure.
+                let knows = self.scenario.out().keeps(Rule::UnknownKeeps);
+                let outcome = if knows {
+                    Outcome::Unknown
+                } else {
+                    Outcome::Failed
+                };
+                self.tell(&mut state, who, Event::Ended(outcome));
             }
         }
         state.flying.sort();
@@ -149,7 +156,9 @@ impl Search {
         };
         self.tell(state, who, event);
         // Only one that stands still between the tags and the evidence reads that at another moment.
-        if of_fleet && state.budget.pauses == 0 {
+        let kind = &self.scenario.kinds[usize::from(contender.kind)];
+        let split = kind.transactional && !kind.rules.without.keeps(Rule::OneTransaction);
+        if of_fleet && state.budget.pauses == 0 && !split {
             self.asks(state, who);
         }
     }
@@ -175,6 +184,7 @@ impl Search {
     fn tell(&self, state: &mut State, who: u8, event: Event) {
         let slot = usize::from(who);
         let was_held = self.is_held(state, who);
+        let gave_back = self.gives_back(state, who);
         let (after, deeds) = {
             let mut cast = self.cast.lock().expect("one thread");
             let cast: &mut Cast = &mut cast;
@@ -186,6 +196,9 @@ impl Search {
             self.contender(state, who).doing(),
             Some(Doing::Writes | Doing::Records | Doing::Deletes)
         );
+        if gave_back && self.contender(state, who).phase == Phase::Idle {
+            self.check_given_back(state, who);
+        }
         if writes || !waits {
             self.drop_flights(state, who);
         }
@@ -206,6 +219,7 @@ impl Search {
     fn perform(&self, state: &mut State, who: u8, deed: &Deed) {
         match deed {
             Deed::Write(ops) => {
+                self.check_act(state, who);
                 self.check_record(state, who, ops);
                 state.flying.push(Flying {
                     by: who,
@@ -216,6 +230,7 @@ impl Search {
                 });
             }
             Deed::Send(node, order) => {
+                self.check_act(state, who);
                 self.check_send(state, who, *node);
                 let at = state.at;
                 let sends = &mut state.nodes[usize::from(*node)].sends;
@@ -247,7 +262,7 @@ impl Search {
                 Op::Delete(val) if register.now != *val => {}
                 Op::Delete(_) | Op::DeleteAny => {
                     register.put(0, state.at);
-                    self.check_freed(state, *index);
+                    self.check_freed(state, flying.by, *index);
                 }
             }
         }

@@ -1,7 +1,5 @@
 //! Rules without which somebody waits too long, or for ever.
 
-use std::time::Duration;
-
 use roundsman::model::id::{ClaimId, RunId};
 use roundsman::model::lock::{Lock, LockState};
 use roundsman::model::record::{Fail, FailReason};
@@ -16,15 +14,7 @@ use crate::world::{Tick, Wrong};
 
 /// Leases last so long that nobody can wait for their end.
 fn long(scenario: Scenario) -> Scenario {
-    scenario.with(|s| {
-        for kind in &mut s.kinds {
-            let lease = &mut kind.rules.lease;
-            lease.ttl = Duration::from_secs(60);
-            lease.request_life = Duration::from_secs(50);
-            assert!(lease.broken().is_empty());
-        }
-        s.world.life = 50;
-    })
+    scenario.ttl(60)
 }
 
 /// What a calm comes to that begins after these acts.

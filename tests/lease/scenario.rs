@@ -46,10 +46,23 @@ pub(crate) struct Scenario {
     pub(crate) world: World,
     /// The longest that a step works.
     pub(crate) work: Tick,
+    /// Only this contender is paused, dies, writes late and is told to stop; `None`: any.
+    pub(crate) victim: Option<u8>,
+    /// Whether contenders choose by lot, each by its own number.
+    pub(crate) by_lot: bool,
+    /// Whether a step ends at all.
+    pub(crate) ends: bool,
     /// Whether a step may fail.
     pub(crate) fails: bool,
     /// Whether anybody keeps a record of commands.
     pub(crate) evidence: bool,
+    /// Whether nobody may even believe to hold a node that another holds. Only where no write lands so late, or nobody
+    /// stands still: who was paused believes what it last read, and reads again before it acts.
+    pub(crate) belief: bool,
+    /// Values of the first node's lock that somebody wrote before tick 0, and when they land at the latest.
+    pub(crate) strays: Vec<(String, Tick)>,
+    /// Whether the first contender holds the first node from the beginning.
+    pub(crate) holder: bool,
     /// Whether a holder stands still: then only claims are searched.
     pub(crate) claims_only: bool,
     /// Whether the first invocation begins at tick 0: where nothing else stands or moves, that is all the same.
@@ -175,8 +188,14 @@ impl Scenario {
                 arrives: 0,
             },
             work: 1,
+            victim: None,
+            by_lot: false,
+            ends: true,
             fails: false,
             evidence: true,
+            belief: true,
+            strays: Vec::new(),
+            holder: false,
             claims_only: false,
             from_zero: true,
             horizon: ticks(2 * lease.settle().as_secs() + g + 6),
@@ -189,6 +208,33 @@ impl Scenario {
     /// The same with something changed.
     pub(crate) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
+        self
+    }
+
+    /// The first contender holds the first node, and works on; leases last so many seconds.
+    pub(crate) fn held(mut self, ttl: u64) -> Self {
+        self.holder = true;
+        self.from_zero = false;
+        self.ends = false;
+        self.victim = Some(0);
+        self = self.ttl(ttl);
+        self.horizon = self.lock_ticks() + 10;
+        self
+    }
+
+    /// Leases last so many seconds.
+    pub(crate) fn ttl(mut self, ttl: u64) -> Self {
+        for kind in &mut self.kinds {
+            let lease = &mut kind.rules.lease;
+            let secs = Duration::from_secs;
+            lease.ttl = secs(ttl);
+            // So long that a holder still reads its lock every third of L only.
+            let spent = lease.claim_within + lease.staleness + lease.skew + lease.ttl / 3;
+            lease.request_life = lease.ttl + lease.margin + lease.settle() - spent;
+            assert!(lease.broken().is_empty(), "{:?}", lease.broken());
+        }
+        let life = self.kinds[0].rules.lease.request_life.as_nanos() / self.tick.as_nanos();
+        self.world.life = Tick::try_from(life).expect("small");
         self
     }
 
@@ -207,9 +253,9 @@ impl Scenario {
         self.kinds[0].rules.without
     }
 
-    /// What binds the first kind.
-    pub(crate) fn terms(&self) -> Terms {
-        let kind = &self.kinds[0];
+    /// What binds a kind.
+    pub(crate) fn terms(&self, kind: u8) -> Terms {
+        let kind = &self.kinds[usize::from(kind)];
         Terms::of(&kind.rules, kind.transactional)
     }
 
@@ -297,17 +343,72 @@ impl Scenario {
         }
         for n in 0..self.nodes {
             let here = evidence.iter().filter(|(on, ..)| *on == n);
-            let commands = here.map(|(_, order, activity)| Command {
-                job: self.kinds[usize::from(order.kind)].rules.job.name.clone(),
-                run: order.run,
-                step: order.step,
-                attempt: order.attempt,
-                activity: *activity,
-            });
+            let commands = here.map(|(_, order, activity)| self.command(order, *activity));
             let commands = Evidence::Commands(commands.collect());
             view.evidence.insert(self.node_id(n), commands);
         }
         view
+    }
+
+    /// How long a lease and its margin last, in ticks.
+    pub(crate) fn lock_ticks(&self) -> Tick {
+        let lease = &self.kinds[0].rules.lease;
+        let ticks = (lease.ttl + lease.margin).as_nanos() / self.tick.as_nanos();
+        Tick::try_from(ticks).expect("small")
+    }
+
+    /// A claim that crossed the holder's own, and lands when it lands: begun when a read could last show the node free
+    /// before the holder's claim had settled.
+    pub(crate) fn stray_claim(mut self) -> Self {
+        let lease = self.kinds[0].rules.lease;
+        let began = lease.settle() - lease.staleness;
+        let lasts = if self.out().keeps(roundsman::model::rule::Rule::LastsL) {
+            lease.ttl
+        } else {
+            lease.claim_within + lease.settle() * 2
+        };
+        let seconds = |span: Duration| i64::try_from(span.as_secs()).expect("small");
+        let stray = Lock {
+            run: roundsman::model::id::RunId::new(ms(-9), 3),
+            claim: roundsman::model::id::ClaimId::new(ms(-9), 4),
+            state: roundsman::model::lock::LockState::Settling,
+            step: 0,
+            owner: "stray".to_owned(),
+            until: Self::second(seconds(lasts) - seconds(began)),
+            ..self.lock()
+        };
+        let ticks = (began.as_nanos() / self.tick.as_nanos()) as Tick;
+        let lands_by = self.world.life.saturating_sub(ticks);
+        self.strays.push((stray.format(), lands_by));
+        self
+    }
+
+    /// A send as evidence shows it.
+    pub(crate) fn command(&self, order: &Order, activity: Activity) -> Command {
+        Command {
+            job: self.kinds[usize::from(order.kind)].rules.job.name.clone(),
+            run: order.run,
+            step: order.step,
+            attempt: order.attempt,
+            activity,
+            handle: None,
+        }
+    }
+
+    /// The run that a lock names executes its step on the first node.
+    pub(crate) fn executed_or_runs(mut self, lock: &Lock) -> Self {
+        let order = Order {
+            kind: 0,
+            run: lock.run,
+            claim: lock.claim,
+            step: 1,
+            attempt: 1,
+            not_after: 0,
+        };
+        self.sent.push((0, order, true));
+        self.work = 3;
+        self.from_zero = false;
+        self
     }
 
     /// A lock of the first kind, to be changed where something else is meant.

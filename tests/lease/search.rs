@@ -18,12 +18,16 @@ pub(crate) struct Found {
     pub(crate) wrong: Option<(Wrong, String)>,
 }
 
+/// A search that has not ended after so many states never will in the time that there is.
+const STATES_MAX: usize = 30_000_000;
+
 /// Searches a scenario to its horizon, or to the first thing that is wrong.
 pub(crate) fn search(scenario: Scenario) -> Found {
     let checker = Search::new(scenario)
         .checker()
         .threads(1)
         .finish_when(HasDiscoveries::Any)
+        .target_state_count(STATES_MAX)
         .spawn_bfs()
         .join();
     let model = checker.model();

@@ -11,8 +11,11 @@ use crate::world::{Op, Order, Val};
 
 use jiff::Timestamp;
 
-/// Contenders have letters.
+/// Contenders have letters; who wrote before anything began has none.
 pub(crate) fn letter(who: u8) -> char {
+    if who == u8::MAX {
+        return '?';
+    }
     char::from(b'A' + who)
 }
 

@@ -306,7 +306,7 @@ impl Scene<'_> {
     fn end(&self, contender: &Contender, at: Tick) -> Option<(u8, Tick)> {
         let visit = contender.visit()?;
         let scenario = &self.search.scenario;
-        let terms = scenario.terms();
+        let terms = scenario.terms(contender.kind);
         let held = visit.lease.is_held(&terms, scenario.now(at, 0).boot);
         let end = visit.lease.own_end(&terms).filter(|_| held)?;
         Some((visit.node, scenario.tick_of_moment(end)))
