@@ -19,6 +19,21 @@ pub(crate) fn letter(who: u8) -> char {
     char::from(b'A' + who)
 }
 
+/// What a contender's ids are made of: its number, and how many claims it has made.
+fn id(epoch_ms: u64, is: impl Fn(u128) -> bool) -> String {
+    let Some(n) = (0..1 << 16).find(|n| is(*n)) else {
+        return "?".to_owned();
+    };
+    let count = n & 0xff;
+    let who = u8::try_from(n >> 8).expect("few");
+    match epoch_ms {
+        // Where a runner has one id for all of its attempts.
+        1 => format!("{}'s one", letter(u8::try_from(count).expect("few"))),
+        early if early < ms(0) => format!("old{n}"),
+        _ => format!("{}{count}", letter(who)),
+    }
+}
+
 /// Says things of one scenario.
 #[derive(Clone, Copy)]
 pub(crate) struct Short<'a> {
@@ -34,29 +49,14 @@ impl Short<'_> {
         since.div_euclid(tick)
     }
 
-    /// What a contender's ids are made of: its number, and how many claims it has made.
-    fn id(&self, epoch_ms: u64, is: impl Fn(u128) -> bool) -> String {
-        let Some(n) = (0..1 << 16).find(|n| is(*n)) else {
-            return "?".to_owned();
-        };
-        let count = n & 0xff;
-        let who = u8::try_from(n >> 8).expect("few");
-        match epoch_ms {
-            // Where a runner has one id for all of its attempts.
-            1 => format!("{}'s one", letter(u8::try_from(count).expect("few"))),
-            early if early < ms(0) => format!("old{n}"),
-            _ => format!("{}{count}", letter(who)),
-        }
-    }
-
     pub(crate) fn claim(&self, claim: ClaimId) -> String {
         let made = claim.epoch_ms();
-        self.id(made, |n| ClaimId::new(made, n) == claim)
+        id(made, |n| ClaimId::new(made, n) == claim)
     }
 
     pub(crate) fn run(&self, run: RunId) -> String {
         let made = run.epoch_ms();
-        self.id(made, |n| RunId::new(made, n) == run)
+        id(made, |n| RunId::new(made, n) == run)
     }
 
     pub(crate) fn order(&self, order: &Order) -> String {

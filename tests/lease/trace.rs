@@ -203,7 +203,7 @@ impl Scene<'_> {
             return format!("{what}n{node}: {}", self.shown(index, val));
         }
         let mut seen = Vec::new();
-        for (index, val) in (0..).zip(self.search.sample(self.before, n)) {
+        for (index, val) in (0..).zip(Search::sample(self.before, n)) {
             let (node, key) = self.short.place(index);
             let stale = val != self.before.registers[usize::from(index)].now;
             if key == "lock" {
