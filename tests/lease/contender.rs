@@ -79,10 +79,10 @@ pub(crate) struct Visit {
     pub(crate) waits_for: Option<Order>,
     /// What evidence showed of attempts on its node.
     pub(crate) shown: Vec<(Order, Activity)>,
-    /// The task's `fail-` as it was read last: a success deletes it with the lock.
-    pub(crate) fail: Val,
     /// Whether what it waits for was sent by an earlier claim.
     pub(crate) attached: bool,
+    /// The task's `fail-` as it was read last: a success deletes it with the lock.
+    pub(crate) fail: Val,
     pub(crate) parking: bool,
 }
 
@@ -194,8 +194,8 @@ impl Contender {
             wake: Moment::MAX,
             waits_for: Some(order),
             shown: Vec::new(),
-            fail: 0,
             attached: false,
+            fail: 0,
             parking: false,
         };
         if let Next::Wait(until) = visit.lease.on(&terms, now, Input::Woke) {
@@ -314,8 +314,8 @@ impl Turn<'_> {
                     wake: Moment::MAX,
                     waits_for: None,
                     shown: shown(node, evidence),
-                    fail: self.fail_of(after, tags, node),
                     attached: false,
+                    fail: self.fail_of(after, tags, node),
                     parking: false,
                 };
                 let first = if terms.transactional {

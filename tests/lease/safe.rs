@@ -15,7 +15,10 @@ fn all_safe(scenarios: impl IntoIterator<Item = Scenario>) -> usize {
     let mut states = 0;
     for scenario in scenarios {
         let found = search(scenario.clone());
-        println!("{:>9} states: {}", found.states, scenario.name);
+        println!(
+            "{:>9} states, {} of a contender: {}",
+            found.states, found.local, scenario.name
+        );
         if let Some((wrong, way)) = found.wrong {
             panic!("{wrong:?}\n{way}");
         }

@@ -49,18 +49,18 @@ impl Short<'_> {
         since.div_euclid(tick)
     }
 
-    pub(crate) fn claim(&self, claim: ClaimId) -> String {
+    pub(crate) fn claim(claim: ClaimId) -> String {
         let made = claim.epoch_ms();
         id(made, |n| ClaimId::new(made, n) == claim)
     }
 
-    pub(crate) fn run(&self, run: RunId) -> String {
+    pub(crate) fn run(run: RunId) -> String {
         let made = run.epoch_ms();
         id(made, |n| RunId::new(made, n) == run)
     }
 
     pub(crate) fn order(&self, order: &Order) -> String {
-        let (run, claim) = (self.run(order.run), self.claim(order.claim));
+        let (run, claim) = (Self::run(order.run), Self::claim(order.claim));
         format!(
             "step {}.{} of run {run} (claim {claim})",
             order.step, order.attempt
@@ -68,7 +68,7 @@ impl Short<'_> {
     }
 
     fn lock(&self, lock: &Lock) -> String {
-        let (claim, run) = (self.claim(lock.claim), self.run(lock.run));
+        let (claim, run) = (Self::claim(lock.claim), Self::run(lock.run));
         let mut text = format!("{claim} {}", lock.state);
         if lock.step > 0 {
             text.push_str(&format!(" step {}", lock.step));
@@ -98,7 +98,7 @@ impl Short<'_> {
             return self.lock(&lock);
         }
         if let Some(fail) = Fail::parse(text) {
-            let (run, at) = (self.run(fail.run), self.tick(fail.at));
+            let (run, at) = (Self::run(fail.run), self.tick(fail.at));
             return format!("run {run} {} at {at}", fail.reason);
         }
         match parse_stamp(text).filter(|_| key.starts_with("last-")) {
