@@ -59,7 +59,7 @@ impl Short<'_> {
         id(made, |n| RunId::new(made, n) == run)
     }
 
-    pub(crate) fn order(&self, order: &Order) -> String {
+    pub(crate) fn order(order: &Order) -> String {
         let (run, claim) = (Self::run(order.run), Self::claim(order.claim));
         format!(
             "step {}.{} of run {run} (claim {claim})",
