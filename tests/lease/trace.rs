@@ -243,7 +243,7 @@ impl Scene<'_> {
     fn send(&self, node: u8, index: u8) -> String {
         let sends = &self.before.nodes[usize::from(node)].sends;
         let order = sends.get(usize::from(index)).map(|(order, _)| order);
-        let order = order.map(|order| Short::order(order));
+        let order = order.map(Short::order);
         format!("{} on n{node}", order.unwrap_or_default())
     }
 
