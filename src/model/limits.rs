@@ -368,6 +368,38 @@ mod tests {
     }
 
     #[test]
+    fn of_nodes_that_another_job_left_one_may_be_taken_over_at_a_time() {
+        let rules = rules();
+        let left = |id: &str, seconds| {
+            let lock = Lock {
+                job: crate::model::id::Name::new("backup").expect("a name"),
+                state: LockState::Held,
+                set: rules.lease.set(),
+                until: now()
+                    .checked_sub(jiff::SignedDuration::from_secs(seconds))
+                    .expect("a time"),
+                ..sample()
+            };
+            node(id, &[("lock", &lock.format())])
+        };
+        let ask = |nodes: Vec<Node>, over| {
+            let view = view(nodes);
+            let asking = Asking { mine: None, over };
+            room(&rules, &view, &view.nodes[0], asking)
+        };
+        let two = || vec![left("a", 4_000), left("b", 4_000)];
+        assert_eq!(ask(two(), true), Room::Fits);
+        assert!(
+            full(&ask(two(), false)),
+            "anything else finds them in its way"
+        );
+        let within_margin = vec![left("a", 4_000), left("b", 299)];
+        assert!(full(&ask(within_margin, true)), "b may still be at work");
+        let alive = vec![left("a", 4_000), left("b", -600)];
+        assert!(full(&ask(alive, true)));
+    }
+
+    #[test]
     fn a_part_of_the_fleet_has_its_own_limit() {
         let mut rules = rules();
         rules.job.limits.nodes = 10;

@@ -5,6 +5,7 @@ use roundsman::model::decide::{Wish, decide};
 use roundsman::model::lock::LockState;
 use roundsman::model::record::Last;
 use roundsman::model::time::later;
+use roundsman::model::view::Rules;
 use stateright::Model;
 
 use crate::contender::{Awaited, Contender, Phase};
@@ -175,17 +176,22 @@ impl Search {
         }
         let now = self.scenario.wall(state.at, self.scenario.world.ahead);
         let cast = self.cast.lock().expect("one thread");
-        let jobs = self.scenario.kinds.iter().enumerate().filter(|(kind, _)| {
-            let mut contenders = self.scenario.contenders.iter();
-            contenders.any(|(of, ..)| usize::from(*of) == *kind)
-        });
-        jobs.map(|(_, kind)| &kind.rules).all(|rules| {
+        self.invoked().all(|rules| {
             nodes.clone().all(|node| {
                 let text = cast.texts.text(value(node, rules.keys.last.as_str()));
                 let last = Last::read(text, now, rules.lease.skew);
                 last.at().is_some_and(|at| now < later(at, rules.job.every))
             })
         })
+    }
+
+    /// The rules of the jobs that are invoked.
+    fn invoked(&self) -> impl Iterator<Item = &Rules> {
+        let jobs = self.scenario.kinds.iter().enumerate().filter(|(kind, _)| {
+            let mut contenders = self.scenario.contenders.iter();
+            contenders.any(|(of, ..)| usize::from(*of) == *kind)
+        });
+        jobs.map(|(_, kind)| &kind.rules)
     }
 
     /// The next thing that happens without time passing.
@@ -252,12 +258,12 @@ impl Search {
             .collect();
         let now = self.scenario.now(state.at, 0);
         let mut ticks = Vec::new();
-        for kind in &self.scenario.kinds {
+        for rules in self.invoked() {
             let cast = self.cast.lock().expect("one thread");
             let view = self
                 .scenario
                 .view(&cast.texts, now, &tags, &evidence(state));
-            let rows = decide(&kind.rules, &view, &Wish::default());
+            let rows = decide(rules, &view, &Wish::default());
             // A time that is no tick has come in the next.
             let untils = rows.iter().filter_map(|row| row.until);
             ticks.extend(untils.flat_map(|until| {

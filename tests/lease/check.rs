@@ -1,7 +1,10 @@
 //! What must never be: looked for whenever something happens by which it could come about.
 
 use jiff::SignedDuration;
+use roundsman::model::lock::Lock;
 use roundsman::model::record::{Fail, Last};
+use roundsman::model::suspect::FINISHED_FOR;
+use roundsman::model::time::later;
 
 use crate::contender::{Awaited, Left, Phase, Visit};
 use crate::model::Search;
@@ -76,15 +79,23 @@ impl Search {
                         && self.is_stable(state, node, order)
                 })
                 .then_some(Wrong::DoneAgain),
-            Left::Over(_, run) => sends
+            Left::Over(found, run) => sends
                 .iter()
                 .any(|(order, stage)| {
                     order.run == run.run
                         && *stage == Stage::Ended(true)
                         && !self.accounted(state, node, order)
+                        && self.is_within_a_day(state, &found)
                 })
                 .then_some(Wrong::GivenUp),
         }
+    }
+
+    /// Whether a lock ended so lately that its job may still commit what it has done.
+    fn is_within_a_day(&self, state: &State, found: &str) -> bool {
+        let now = self.scenario.wall(state.at, 0);
+        let kept = |lock: Lock| now < later(lock.until, FINISHED_FOR);
+        Lock::parse(found).is_none_or(kept)
     }
 
     /// Whether what accounts for a run has stood for longer than any read is old.

@@ -148,7 +148,7 @@ impl Search {
             Phase::Idle | Phase::Chooses(_) => 0,
         };
         let event = if of_fleet {
-            Event::Tags(self.sample(state, n))
+            Event::Tags(Self::sample(state, n))
         } else {
             let lock = usize::from(self.scenario.register(node, "lock"));
             let shown = state.registers[lock].visible().nth(usize::from(n));
@@ -164,7 +164,7 @@ impl Search {
     }
 
     /// The n-th of what a read of everything may show.
-    pub(crate) fn sample(&self, state: &State, n: u16) -> Vec<Val> {
+    pub(crate) fn sample(state: &State, n: u16) -> Vec<Val> {
         let mut rest = usize::from(n);
         let tags = state.registers.iter().map(|register| {
             let shown: Vec<Val> = register.visible().collect();

@@ -1,7 +1,5 @@
 //! Rules without which somebody waits too long, or for ever.
 
-use std::time::Duration;
-
 use roundsman::model::id::{ClaimId, RunId};
 use roundsman::model::lock::{Lock, LockState};
 use roundsman::model::record::{Fail, FailReason};
@@ -16,15 +14,7 @@ use crate::world::{Tick, Wrong};
 
 /// Leases last so long that nobody can wait for their end.
 fn long(scenario: Scenario) -> Scenario {
-    scenario.with(|s| {
-        for kind in &mut s.kinds {
-            let lease = &mut kind.rules.lease;
-            lease.ttl = Duration::from_secs(60);
-            lease.request_life = Duration::from_secs(50);
-            assert!(lease.broken().is_empty());
-        }
-        s.world.life = 50;
-    })
+    scenario.ttl(60)
 }
 
 /// What a calm comes to that begins after these acts.
@@ -49,13 +39,15 @@ fn ends_only_with(rule: Rule, scenario: &Scenario, acts: &[Act], pace: Pace) {
         calm.trace(&search)
     );
     let (search, calm) = after(scenario.clone().without(&[rule]), acts, pace, 10 * bound);
-    let why = calm.served.as_ref().expect_err("nobody is served");
-    let trace = calm.trace(&search);
-    println!("without {rule:?}: {why}\n{trace}");
+    assert!(
+        calm.served.is_err(),
+        "all is served\n{}",
+        calm.trace(&search)
+    );
 }
 
 /// With all rules no claim waits for longer than this; without this one some claim does.
-fn waits_only_without(rule: Rule, scenario: &Scenario, acts: &[Act], most: Tick) -> Tick {
+fn waits_only_without(rule: Rule, scenario: &Scenario, acts: &[Act], most: Tick) {
     let bound = bound(scenario);
     let (search, calm) = after(scenario.clone(), acts, Pace::EASY, bound);
     assert!(
@@ -71,18 +63,12 @@ fn waits_only_without(rule: Rule, scenario: &Scenario, acts: &[Act], most: Tick)
         calm.trace(&search)
     );
     let (search, calm) = after(scenario.clone().without(&[rule]), acts, Pace::EASY, bound);
-    println!(
-        "without {rule:?}: {}\n{}",
-        calm.longest_wait,
-        calm.trace(&search)
-    );
     assert!(
         calm.longest_wait > most,
         "{}\n{}",
         calm.longest_wait,
         calm.trace(&search)
     );
-    calm.longest_wait
 }
 
 /// A lock of the first job that ended long ago, or that of another kind.
@@ -261,7 +247,6 @@ fn a_claim_that_never_settled_is_not_gone_on_with_past_the_limit() {
         let lock = usize::from(search.scenario.register(1, "lock"));
         state.registers[lock].put(val, state.at);
         let calm = search.calm(&state, Pace::EASY, 80);
-        println!("{}", calm.trace(&search));
         calm.last().wrong
     };
     assert_eq!(wrong(scenario.clone()), None);

@@ -11,12 +11,27 @@ use crate::world::{Op, Order, Val};
 
 use jiff::Timestamp;
 
-/// Contenders have letters.
+/// Contenders have letters; who wrote before anything began has none.
 pub(crate) fn letter(who: u8) -> char {
     if who == u8::MAX {
         return '?';
     }
     char::from(b'A' + who)
+}
+
+/// What a contender's ids are made of: its number, and how many claims it has made.
+fn id(epoch_ms: u64, is: impl Fn(u128) -> bool) -> String {
+    let Some(n) = (0..1 << 16).find(|n| is(*n)) else {
+        return "?".to_owned();
+    };
+    let count = n & 0xff;
+    let who = u8::try_from(n >> 8).expect("few");
+    match epoch_ms {
+        // Where a runner has one id for all of its attempts.
+        1 => format!("{}'s one", letter(u8::try_from(count).expect("few"))),
+        early if early < ms(0) => format!("old{n}"),
+        _ => format!("{}{count}", letter(who)),
+    }
 }
 
 /// Says things of one scenario.
@@ -34,33 +49,18 @@ impl Short<'_> {
         since.div_euclid(tick)
     }
 
-    /// What a contender's ids are made of: its number, and how many claims it has made.
-    fn id(&self, epoch_ms: u64, is: impl Fn(u128) -> bool) -> String {
-        let Some(n) = (0..1 << 16).find(|n| is(*n)) else {
-            return "?".to_owned();
-        };
-        let count = n & 0xff;
-        let who = u8::try_from(n >> 8).expect("few");
-        match epoch_ms {
-            // Where a runner has one id for all of its attempts.
-            1 => format!("{}'s one", letter(u8::try_from(count).expect("few"))),
-            early if early < ms(0) => format!("old{n}"),
-            _ => format!("{}{count}", letter(who)),
-        }
-    }
-
-    pub(crate) fn claim(&self, claim: ClaimId) -> String {
+    pub(crate) fn claim(claim: ClaimId) -> String {
         let made = claim.epoch_ms();
-        self.id(made, |n| ClaimId::new(made, n) == claim)
+        id(made, |n| ClaimId::new(made, n) == claim)
     }
 
-    pub(crate) fn run(&self, run: RunId) -> String {
+    pub(crate) fn run(run: RunId) -> String {
         let made = run.epoch_ms();
-        self.id(made, |n| RunId::new(made, n) == run)
+        id(made, |n| RunId::new(made, n) == run)
     }
 
-    pub(crate) fn order(&self, order: &Order) -> String {
-        let (run, claim) = (self.run(order.run), self.claim(order.claim));
+    pub(crate) fn order(order: &Order) -> String {
+        let (run, claim) = (Self::run(order.run), Self::claim(order.claim));
         format!(
             "step {}.{} of run {run} (claim {claim})",
             order.step, order.attempt
@@ -68,7 +68,7 @@ impl Short<'_> {
     }
 
     fn lock(&self, lock: &Lock) -> String {
-        let (claim, run) = (self.claim(lock.claim), self.run(lock.run));
+        let (claim, run) = (Self::claim(lock.claim), Self::run(lock.run));
         let mut text = format!("{claim} {}", lock.state);
         if lock.step > 0 {
             text.push_str(&format!(" step {}", lock.step));
@@ -98,7 +98,7 @@ impl Short<'_> {
             return self.lock(&lock);
         }
         if let Some(fail) = Fail::parse(text) {
-            let (run, at) = (self.run(fail.run), self.tick(fail.at));
+            let (run, at) = (Self::run(fail.run), self.tick(fail.at));
             return format!("run {run} {} at {at}", fail.reason);
         }
         match parse_stamp(text).filter(|_| key.starts_with("last-")) {

@@ -80,7 +80,7 @@ fn head(search: &Search, short: Short<'_>) -> String {
         writeln!(text, "n{node} {key} is {value} at first").expect("text");
     }
     for (node, order, running) in &scenario.sent {
-        let order = short.order(order);
+        let order = Short::order(order);
         let is = if *running { "still runs" } else { "has ended" };
         writeln!(text, "on n{node} {order} {is}").expect("text");
     }
@@ -203,7 +203,7 @@ impl Scene<'_> {
             return format!("{what}n{node}: {}", self.shown(index, val));
         }
         let mut seen = Vec::new();
-        for (index, val) in (0..).zip(self.search.sample(self.before, n)) {
+        for (index, val) in (0..).zip(Search::sample(self.before, n)) {
             let (node, key) = self.short.place(index);
             let stale = val != self.before.registers[usize::from(index)].now;
             if key == "lock" {
@@ -231,7 +231,7 @@ impl Scene<'_> {
                     Stage::Ended(_) => "ended",
                     Stage::Refused(_) => "refused",
                 };
-                all.push(format!("n{n} {} {stage}", self.short.order(order)));
+                all.push(format!("n{n} {} {stage}", Short::order(order)));
             }
         }
         if all.is_empty() {
@@ -243,7 +243,7 @@ impl Scene<'_> {
     fn send(&self, node: u8, index: u8) -> String {
         let sends = &self.before.nodes[usize::from(node)].sends;
         let order = sends.get(usize::from(index)).map(|(order, _)| order);
-        let order = order.map(|order| self.short.order(order));
+        let order = order.map(Short::order);
         format!("{} on n{node}", order.unwrap_or_default())
     }
 
@@ -272,7 +272,7 @@ impl Scene<'_> {
             all.push(format!("{verb} {}", self.short.ops(&flying.ops)));
         }
         for (node, order) in self.new_sends() {
-            all.push(format!("sends {} to n{node}", self.short.order(&order)));
+            all.push(format!("sends {} to n{node}", Short::order(&order)));
         }
         match (self.end(was, self.before.at), self.end(is, self.after.at)) {
             (None, Some((node, end))) => all.push(format!("HOLDS n{node} until {end}")),
@@ -306,7 +306,7 @@ impl Scene<'_> {
     fn end(&self, contender: &Contender, at: Tick) -> Option<(u8, Tick)> {
         let visit = contender.visit()?;
         let scenario = &self.search.scenario;
-        let terms = scenario.terms(0);
+        let terms = scenario.terms(contender.kind);
         let held = visit.lease.is_held(&terms, scenario.now(at, 0).boot);
         let end = visit.lease.own_end(&terms).filter(|_| held)?;
         Some((visit.node, scenario.tick_of_moment(end)))
