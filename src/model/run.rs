@@ -171,6 +171,20 @@ impl Run {
         }
     }
 
+    /// The provider would not take an attempt for now (throttling): nothing was sent for certain, so no attempt is used
+    /// up, and it is sent again a bounded number of times; then it was undelivered.
+    pub fn not_taken(&mut self, job: &Job, now: Now, random: u128) {
+        let Some(step) = job.step(self.step) else {
+            return;
+        };
+        if self.may_try_again(step) {
+            self.not_before = now.boot.plus(backoff(self.attempt, random));
+            self.attempt += 1;
+        } else {
+            self.give_up(job, FailReason::Undelivered);
+        }
+    }
+
     /// The run is ended on purpose, after step `begun` was begun last: only clean-up follows.
     ///
     /// A run whose steps have all succeeded is past being stopped: its finished work is committed.
@@ -358,6 +372,31 @@ mod tests {
             Do::Record(Result::Failed {
                 step: 1,
                 reason: FailReason::Busy
+            })
+        );
+    }
+
+    #[test]
+    fn what_is_not_taken_for_now_uses_no_attempt_and_is_undelivered_in_the_end() {
+        let job = job(1, &[]);
+        let mut run = Run::new();
+        for attempt in 2..=UNUSED_MAX {
+            run.not_taken(&job, now(), u128::MAX);
+            let next = run.next(wall());
+            assert!(
+                matches!(next, Do::Begin { step: 1, attempt: n, not_before } if n == attempt && not_before > now().boot),
+                "{next:?}"
+            );
+        }
+        let mut done = run.clone();
+        done.ended(&job, now(), Outcome::Ok, wall(), 0);
+        assert_eq!(done.next(wall()), Do::Record(Result::Done));
+        run.not_taken(&job, now(), 0);
+        assert_eq!(
+            run.next(wall()),
+            Do::Record(Result::Failed {
+                step: 1,
+                reason: FailReason::Undelivered
             })
         );
     }

@@ -40,6 +40,8 @@ pub(super) struct Underway<'a> {
 struct Told {
     cancel: tokio::sync::Notify,
     cancelled: Cell<bool>,
+    /// The provider would not take it for now.
+    not_taken: Cell<bool>,
     /// How long the step has to go by itself.
     within: Cell<Duration>,
 }
@@ -49,6 +51,8 @@ pub(super) struct Ended {
     pub(super) judged: Judged,
     pub(super) not_after: Timestamp,
     pub(super) cancelled: bool,
+    /// Nothing was sent, for certain, because the provider would not take it for now.
+    pub(super) not_taken: bool,
     step: u32,
     attempt: u32,
     name: String,
@@ -124,6 +128,7 @@ impl<'a, P: Ports> Visit<'a, P> {
         let told = Rc::new(Told {
             cancel: tokio::sync::Notify::new(),
             cancelled: Cell::new(false),
+            not_taken: Cell::new(false),
             within: Cell::new(GRACE),
         });
         let (shared, node, on) = (Rc::clone(&told), self.node.clone(), definition.on);
@@ -163,6 +168,7 @@ impl<'a, P: Ports> Visit<'a, P> {
                 judged,
                 not_after,
                 cancelled,
+                not_taken: shared.not_taken.get(),
                 step,
                 attempt,
                 name,
@@ -208,7 +214,10 @@ async fn deliver<S: Shell, C: Clock>(
     }
     let ticket = match shell.send(node, order).await {
         Ok(ticket) => ticket,
-        Err(WriteError::Refused(error)) => return refused(error),
+        Err(WriteError::Refused(error)) => {
+            told.not_taken.set(error.kind == ErrorKind::Throttled);
+            return refused(error);
+        }
         Err(WriteError::Changed) => return Delivery::Undelivered("it was refused".to_owned()),
         Err(WriteError::Unknown(error)) => return Delivery::Unknown(error.message),
     };
