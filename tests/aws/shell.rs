@@ -8,7 +8,7 @@ use roundsman::model::id::{ClaimId, Name, RunId};
 use roundsman::model::job::On;
 use roundsman::model::node::{Activity, Agent, Command, Evidence, Node, Service};
 use roundsman::model::outcome::Delivery;
-use roundsman::port::{ErrorKind, Order, PortError, Shell, Store, Ticket, WriteError};
+use roundsman::port::{Clock, ErrorKind, Order, PortError, Shell, Store, Ticket, WriteError};
 use serde_json::json;
 
 use crate::support::Aws;
@@ -262,12 +262,18 @@ async fn a_send_without_an_answer_is_found_by_its_comment_and_not_repeated() {
     let aws = Aws::start();
     let node = node(&aws);
     let shell = shell_of(&aws, "roundsman", 10).await;
-    // One that was answered before it, which must not be taken for it.
+    // Commands that must not be taken for it: another attempt, and the same one as an earlier claim has sent it.
     let other = Order {
         attempt: 2,
         ..order("echo other")
     };
-    shell.send(&node, &other).await.expect("sent");
+    let clock = Fast::new(1);
+    for earlier in [order("echo earlier"), other] {
+        shell.send(&node, &earlier).await.expect("sent");
+    }
+    clock
+        .sleep_until(clock.boot().plus(Duration::from_millis(2_500)))
+        .await;
     aws.reset();
     aws.fault(&json!({"action": "SendCommand", "mode": "500-after", "count": -1}));
     aws.fault(&json!({"action": "ListCommands", "mode": "throttle", "count": 3}));

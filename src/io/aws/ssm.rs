@@ -146,14 +146,15 @@ impl<C: Clock> Shell for SsmShell<C> {
         }
         let text = (self.compose)(order).map_err(refused)?;
         let comment = Command::comment(&order.job, order.run, order.step, order.attempt);
-        let delivery = delivery(order.not_after, self.clients.now());
+        let begun = self.clients.now();
+        let delivery = delivery(order.not_after, begun);
         let execution = execution(order.timeout);
         let sent = self
             .send_text(&node.id, text, comment.clone(), delivery, execution)
             .await;
         match sent {
             Err(WriteError::Unknown(error)) => {
-                find::sent(&self.clients, &self.clock, &node.id, &comment)
+                find::sent(&self.clients, &self.clock, &node.id, &comment, begun)
                     .await
                     .ok_or(WriteError::Unknown(error))
             }

@@ -45,6 +45,11 @@ impl MemoryClock {
         self.0.borrow_mut().now += span;
     }
 
+    /// A moment as wall time.
+    pub(super) fn wall_at(moment: Moment) -> Timestamp {
+        later(Timestamp::from_second(EPOCH).unwrap_or_default(), moment.0)
+    }
+
     pub(super) fn play<T>(&self, future: impl Future<Output = T>) -> T {
         let woken = Arc::new(Flag(AtomicBool::new(true)));
         let waker = Waker::from(Arc::clone(&woken));
@@ -78,10 +83,7 @@ impl Wake for Flag {
 
 impl Clock for MemoryClock {
     fn wall(&self) -> Timestamp {
-        later(
-            Timestamp::from_second(EPOCH).unwrap_or_default(),
-            self.0.borrow().now,
-        )
+        Self::wall_at(self.boot())
     }
 
     fn boot(&self) -> Moment {
@@ -89,16 +91,21 @@ impl Clock for MemoryClock {
     }
 
     async fn sleep_until(&self, at: Moment) {
+        // Once for each waker: a sleep that is looked at again and again must not wake again and again.
+        let mut known: Option<Waker> = None;
         std::future::poll_fn(|context| {
             let mut state = self.0.borrow_mut();
             if state.now >= at.0 {
                 return Poll::Ready(());
             }
             // Nobody waits for the end of time: such a sleep never wakes anybody.
-            if at < Moment::MAX {
+            let waker = context.waker();
+            let is_known = known.as_ref().is_some_and(|known| known.will_wake(waker));
+            if at < Moment::MAX && !is_known {
+                known = Some(waker.clone());
                 let id = state.next_timer;
                 state.next_timer += 1;
-                state.timers.insert((at.0, id), context.waker().clone());
+                state.timers.insert((at.0, id), waker.clone());
             }
             Poll::Pending
         })

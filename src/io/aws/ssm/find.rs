@@ -6,30 +6,32 @@
 use std::time::Duration;
 
 use aws_sdk_ssm::types::{CommandFilter, CommandFilterKey};
+use aws_smithy_types::DateTime;
 use jiff::Timestamp;
 
 use crate::io::aws::client::Clients;
 use crate::model::id::NodeId;
-use crate::model::time::format_stamp;
+use crate::model::time::{floor_second, format_stamp};
 use crate::port::{Clock, Ticket};
 
 /// For how long a command is looked for, and how long apart: what was taken is listed within seconds.
 const WITHIN: Duration = Duration::from_secs(30);
 const APART: Duration = Duration::from_secs(2);
-/// How much earlier than our send the listing begins: no clock is off by more.
-const EARLIER: Duration = Duration::from_secs(3_600);
+/// How much earlier than our send a command may seem to be requested, by what is known of the provider's clock. An
+/// earlier claim may have sent the same attempt, but not so lately: that is another command, and says nothing of ours.
+const SLACK: Duration = Duration::from_secs(2);
 
-/// The command with this comment; `None`: SSM shows none, which does not say that there is none.
+/// The command with this comment that was requested since `begun`, the provider's time; `None`: SSM shows none, which
+/// does not say that there is none.
 pub(super) async fn sent<C: Clock>(
     clients: &Clients,
     clock: &C,
     node: &NodeId,
     comment: &str,
+    begun: Timestamp,
 ) -> Option<Ticket> {
-    let since = jiff::SignedDuration::try_from(EARLIER)
-        .ok()
-        .and_then(|earlier| clients.now().checked_sub(earlier).ok())
-        .unwrap_or(Timestamp::UNIX_EPOCH);
+    let slack = jiff::SignedDuration::try_from(SLACK).ok()?;
+    let since = begun.checked_sub(slack).ok()?;
     let give_up = clock.boot().plus(WITHIN);
     loop {
         if let Some(ticket) = listed(clients, node, comment, since).await {
@@ -52,7 +54,7 @@ async fn listed(
 ) -> Option<Ticket> {
     let filter = CommandFilter::builder()
         .key(CommandFilterKey::InvokedAfter)
-        .value(format_stamp(since))
+        .value(format_stamp(floor_second(since)))
         .build()
         .ok()?;
     let mut commands = clients
@@ -63,8 +65,11 @@ async fn listed(
         .into_paginator()
         .items()
         .send();
+    let since = DateTime::from_nanos(since.as_nanosecond()).ok()?;
     while let Some(Ok(command)) = commands.next().await {
-        if command.comment() == Some(comment) {
+        let ours = command.comment() == Some(comment)
+            && command.requested_date_time().is_some_and(|at| *at >= since);
+        if ours {
             return command.command_id.map(Ticket);
         }
     }
