@@ -162,6 +162,6 @@ fn there_are_never_more_at_work_than_the_limit_and_each_node_is_served_once() {
     if large() {
         crowd(&aws, 32, 50, 5, Duration::from_secs(900));
     } else {
-        crowd(&aws, 12, 9, 3, Duration::from_secs(300));
+        crowd(&aws, 12, 6, 3, Duration::from_secs(300));
     }
 }
