@@ -182,10 +182,11 @@ impl Search {
         }
         let node = u8::try_from(usize::from(index) / keys).expect("few");
         let holders = self.holders(state);
-        if holders
-            .iter()
-            .any(|(who, held)| *held == node && *who != by)
-        {
+        // What is removed under a late value is told by reading, not by the lock: only taking back is meant.
+        let takes_back = usize::from(by) < state.contenders.len()
+            && matches!(self.contender(state, by).phase, Phase::Visits(_));
+        let other = |(who, held): &(u8, u8)| *held == node && *who != by;
+        if takes_back && holders.iter().any(other) {
             state.wrong = state.wrong.or(Some(Wrong::FreedHolder));
         }
         let sends = state.nodes[usize::from(node)].sends.clone();
@@ -194,7 +195,7 @@ impl Search {
                 stage,
                 Stage::Running(_) | Stage::Ended(_) | Stage::Pending(_)
             ) && !self.accounted(state, node, order)
-                && !self.is_tended(state, order)
+                && !self.is_tended(state, by, order)
         });
         if left {
             state.wrong = state.wrong.or(Some(Wrong::Orphaned));
@@ -219,11 +220,12 @@ impl Search {
         }
     }
 
-    /// Whether somebody alive works on this run.
-    fn is_tended(&self, state: &State, order: &Order) -> bool {
+    /// Whether somebody alive works on this run, other than who has just let go of it.
+    fn is_tended(&self, state: &State, by: u8, order: &Order) -> bool {
         let all = 0..u8::try_from(state.contenders.len()).expect("few");
         let tends = |visit: &Visit| visit.lease.lock().run == order.run;
-        all.filter_map(|who| self.with_visit(state, who, tends))
+        all.filter(|who| *who != by)
+            .filter_map(|who| self.with_visit(state, who, tends))
             .any(|is| is)
     }
 
