@@ -7,13 +7,14 @@ mod refusal;
 #[path = "node_sh/support.rs"]
 mod support;
 
+use std::process::Child;
 use std::time::Duration;
 
 use roundsman::model::job::On;
 use roundsman::model::outcome::{Delivery, Outcome, judge};
 use roundsman::port::Order;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use support::{alive, attempt, each_shell, order, pid_in, poll};
+use support::{Node, alive, attempt, each_shell, order, pid_in, poll};
 
 #[test]
 fn a_step_that_succeeds_is_ok_and_its_output_follows() {
@@ -131,9 +132,16 @@ fn without_the_wrapper_there_is_no_result_line_but_a_record() {
             judge(&delivery, On::Node, attempt(&order)).outcome,
             Outcome::Unknown
         );
-        // It still runs: nobody may start it again beside it.
-        node.expect(&order, 75, Outcome::Busy, None);
+        // It still runs: nobody starts it again beside it, and who sends it again is told how it ended.
+        let mut again = attached(node, &order);
+        assert!(again.try_wait().expect("a child").is_none());
         std::fs::write(&go, "").expect("written");
+        let output = again.wait_with_output().expect("ends");
+        let (code, judged) = node.judged(&order, &output);
+        assert_eq!(
+            (code, judged.outcome, judged.status),
+            (Some(1), Outcome::Failed, Some(5))
+        );
         poll("the record", || {
             node.attempt_dir(&order)
                 .join("result")
@@ -247,6 +255,65 @@ fn a_finished_attempt_is_answered_from_its_record() {
         };
         node.expect(&next, 0, Outcome::Ok, Some(0));
         assert_eq!(std::fs::read_to_string(&count).expect("a file"), "x\nx\n");
+    });
+}
+
+/// Sends an attempt again that is under way, and comes back when that has found the first.
+fn attached(node: &Node, order: &Order) -> Child {
+    let mark = node.dir.path().join("attached");
+    let text = node.text(order);
+    let marked = text.replace(
+        "rs_waited=0\n",
+        &format!("rs_waited=0; : >'{}'\n", mark.display()),
+    );
+    assert_ne!(text, marked);
+    let child = node.start(&marked);
+    poll("the second send waits", || mark.exists().then_some(()));
+    child
+}
+
+#[test]
+fn a_send_that_is_delivered_twice_runs_once_and_both_are_told_how_it_ended() {
+    each_shell(|node| {
+        let count = node.dir.path().join("count");
+        let mut order = order(&format!("echo x >>'{}'; sleep 1; exit 3", count.display()));
+        let both = [(); 2].map(|()| node.start(&node.text(&order)));
+        for child in both {
+            let output = child.wait_with_output().expect("ends");
+            let (code, judged) = node.judged(&order, &output);
+            assert_eq!(
+                (code, judged.outcome, judged.status),
+                (Some(1), Outcome::Failed, Some(3)),
+                "{:?}",
+                node.shell
+            );
+        }
+        // So is one that comes when nothing may be started any more.
+        order.not_after = jiff::Timestamp::UNIX_EPOCH;
+        node.expect(&order, 1, Outcome::Failed, Some(3));
+        assert_eq!(std::fs::read_to_string(&count).expect("a file"), "x\n");
+    });
+}
+
+#[test]
+fn a_second_send_that_is_told_to_end_ends_the_step() {
+    each_shell(|node| {
+        let order = order("exec sleep 300");
+        let first = node.start(&node.text(&order));
+        poll("the step", || {
+            pid_in(&node.attempt_dir(&order).join("group"))
+        });
+        let second = attached(node, &order);
+        kill_process(Pid::from_child(&second), Signal::TERM).expect("it lives");
+        for child in [first, second] {
+            let output = child.wait_with_output().expect("ends");
+            assert_eq!(
+                node.judged(&order, &output).1.outcome,
+                Outcome::Interrupted,
+                "{:?}",
+                node.shell
+            );
+        }
     });
 }
 

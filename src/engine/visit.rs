@@ -446,7 +446,9 @@ impl<'a, P: Ports> Visit<'a, P> {
         };
         let failed =
             outcome != Outcome::Ok && outcome.meaning().lease == crate::model::outcome::Lease::Goes;
-        if !(ended.cancelled && failed) {
+        if ended.not_taken && !ended.cancelled {
+            self.run.not_taken(job, now, random);
+        } else if !(ended.cancelled && failed) {
             self.run.ended(job, now, outcome, not_after, random);
         }
         if ended.cancelled {

@@ -168,6 +168,27 @@ rs_supervise() {
     rs_line "$1" "$2" 1<>"$rs_dir/room" && mv "$rs_dir/room" "$rs_dir/result"
 }
 
+# Answers a send of an attempt that was begun here before: with its result, once there is one. A send that was
+# delivered twice runs the step once, and both are told how it ended; whoever is told `busy` would send it anew, beside
+# the one that runs. Returns when it has ended without a result. What outlives its time by far says nothing.
+rs_attach() {
+    rs_waited=0
+    while [ -d "$rs_dir" ] && [ ! -e "$rs_dir/result" ] && rs_lives; do
+        if [ "$rs_waited" -ge "$(((rs_timeout + 2 * rs_grace) * 5))" ]; then
+            printf 'roundsman: this attempt still runs here, beyond its time\n' >&2
+            exit 75
+        fi
+        if [ -n "$rs_signal" ]; then
+            rs_signal=
+            rs_stop interrupted
+        fi
+        rs_waited=$((rs_waited + rs_blinks))
+        rs_blink
+    done
+    [ -d "$rs_dir" ] || rs_refuse 73 undelivered 'another send of this attempt found no place here'
+    [ ! -e "$rs_dir/result" ] || rs_report
+}
+
 # Makes the attempt's directory and the files in it, or ends the wrapper.
 rs_prepare() {
     for rs_tool in base64 setsid env sleep tail; do
@@ -178,8 +199,7 @@ rs_prepare() {
     find "$rs_state/attempts/." ! -name . -prune -mtime +30 -exec rm -rf {} + 2>/dev/null </dev/null
     if ! rs_error=$(mkdir "$rs_dir" 2>&1); then
         [ -d "$rs_dir" ] || rs_no_place "no place to keep state: $rs_error"
-        [ ! -e "$rs_dir/result" ] || rs_report
-        ! rs_lives || rs_refuse 75 busy 'this attempt is already running here'
+        rs_attach
         rs_refuse 1 interrupted 'this attempt was begun here before and ended without a result'
     fi
     rs_made=yes
@@ -201,7 +221,8 @@ rs_exec() {
     rs_umask=$(umask)
     umask 077
     rs_begin
-    if [ "$(date +%s)" -gt "$rs_not_after" ]; then
+    # An attempt that was begun is answered for, however late it is asked after.
+    if [ ! -e "$rs_dir" ] && [ "$(date +%s)" -gt "$rs_not_after" ]; then
         rs_refuse 77 too-late "it is $(date -u +%Y-%m-%dT%H:%M:%SZ) here, and the step was not to start after $rs_until"
     fi
     rs_prepare

@@ -6,7 +6,9 @@
 //! What comes back is the result line that [`crate::model::outcome::judge`] reads, and the tail of the output.
 //! When nothing was started, for certain (no place to keep state, a tool missing, a text damaged on its way), the
 //! line says `undelivered`, and the exit status is 73. When an earlier send of the same attempt has been there and
-//! cannot be asked, 73 comes without a line: nobody can say.
+//! cannot be asked, 73 comes without a line: nobody can say. While an earlier send of the same attempt still runs its
+//! step, this one waits for the result and reports it too; when that does not come within the step's time, 75 comes
+//! without a line.
 
 use std::fmt::Write as _;
 use std::time::Duration;

@@ -40,6 +40,8 @@ pub struct Run {
     first: u32,
     /// How many attempts at it have been used up.
     used: u32,
+    /// How often in a row the provider would not take it.
+    not_taken: u32,
     /// When the next attempt may begin.
     not_before: Moment,
     /// The latest possible end of an attempt of which nobody knows how it ended.
@@ -118,6 +120,7 @@ impl Run {
             attempt: 1,
             first: 1,
             used: 0,
+            not_taken: 0,
             not_before: Moment::default(),
             unknown_until: None,
             failure: None,
@@ -199,12 +202,24 @@ impl Run {
             return false;
         }
         self.attempt += 1;
+        self.not_taken = 0;
         true
     }
 
     /// Nothing is begun before then: something may be running.
     fn keep_until(&mut self, until: Timestamp) {
         self.unknown_until = self.unknown_until.max(Some(until));
+    }
+
+    /// The provider would not take an attempt for now (throttling): nothing was sent for certain, so it is made again
+    /// under its own number, a bounded number of times; then it was undelivered.
+    pub fn not_taken(&mut self, job: &Job, now: Now, random: u128) {
+        self.not_taken += 1;
+        if self.not_taken < UNUSED_MAX {
+            self.not_before = now.boot.plus(backoff(self.not_taken, random));
+            return;
+        }
+        self.ended(job, now, Outcome::Undelivered, Timestamp::MIN, random);
     }
 
     /// The run is ended on purpose, after step `begun` was begun last: only clean-up follows.
@@ -259,6 +274,7 @@ impl Run {
     fn advance(&mut self, job: &Job) {
         self.attempt = self.first;
         self.used = 0;
+        self.not_taken = 0;
         self.not_before = Moment::default();
         let steps = u32::try_from(job.steps.len()).unwrap_or(u32::MAX);
         loop {

@@ -8,7 +8,7 @@ use roundsman::model::id::{ClaimId, Name, RunId};
 use roundsman::model::job::On;
 use roundsman::model::node::{Activity, Agent, Command, Evidence, Node, Service};
 use roundsman::model::outcome::Delivery;
-use roundsman::port::{ErrorKind, Order, PortError, Shell, Store, Ticket, WriteError};
+use roundsman::port::{Clock, ErrorKind, Order, PortError, Shell, Store, Ticket, WriteError};
 use serde_json::json;
 
 use crate::support::Aws;
@@ -258,21 +258,44 @@ async fn a_send_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn a_send_without_an_answer_is_unknown_and_not_repeated() {
+async fn a_send_without_an_answer_is_found_by_its_comment_and_not_repeated() {
     let aws = Aws::start();
     let node = node(&aws);
     let shell = shell_of(&aws, "roundsman", 10).await;
+    // Commands that must not be taken for it: another attempt, and the same one as an earlier claim has sent it.
+    let other = Order {
+        attempt: 2,
+        ..order("echo other")
+    };
+    let clock = Fast::new(1);
+    for earlier in [order("echo earlier"), other] {
+        shell.send(&node, &earlier).await.expect("sent");
+    }
+    clock
+        .sleep_until(clock.boot().plus(Duration::from_millis(2_500)))
+        .await;
+    aws.reset();
     aws.fault(&json!({"action": "SendCommand", "mode": "500-after", "count": -1}));
+    aws.fault(&json!({"action": "ListCommands", "mode": "throttle", "count": 3}));
+    let ticket = shell.send(&node, &order("echo ours")).await.expect("found");
+    assert_eq!(aws.calls().get("SendCommand"), Some(&1));
+    let delivery = shell.wait(&node, &ticket).await;
+    assert!(
+        matches!(&delivery, Ok(Delivery::Ended { stdout, .. }) if stdout == "ours\n"),
+        "{delivery:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_send_that_nothing_shows_is_unknown_and_not_repeated() {
+    let aws = Aws::start();
+    let node = node(&aws);
+    let shell = shell_of(&aws, "roundsman", 10).await;
+    aws.fault(&json!({"action": "SendCommand", "mode": "drop", "count": -1}));
     let sent = shell.send(&node, &order("true")).await;
     assert!(matches!(sent, Err(WriteError::Unknown(_))), "{sent:?}");
     assert_eq!(aws.calls().get("SendCommand"), Some(&1));
-    let clock = Fast::new(1);
-    until(&clock, || aws.commands()[0]["Status"] == "Success").await;
-    assert_eq!(
-        commands(&shell, &node).await,
-        [(1, Activity::Finished)],
-        "evidence finds it all the same"
-    );
+    assert!(aws.commands().is_empty());
 }
 
 #[tokio::test]

@@ -114,6 +114,7 @@ fn weather_that_passes_is_waited_for() {
         ("500-record", writes, "500-after", 1, 2),
         ("conflict-release", "DeleteTags", "conflict", 2, 0),
         ("500-release", "DeleteTags", "500", 1, 0),
+        ("throttle-send", "SendCommand", "throttle", 2, 0),
         ("throttle-poll", "ListCommandInvocations", "throttle", 2, 0),
     ];
     at_once(&table, |&(group, action, mode, count, skip)| {

@@ -23,6 +23,8 @@ const REPORT_WITHIN: Duration = Duration::from_secs(120);
 pub(super) struct Told {
     pub(super) cancel: tokio::sync::Notify,
     pub(super) cancelled: Cell<bool>,
+    /// The provider would not take it for now.
+    pub(super) not_taken: Cell<bool>,
     /// How long the step has to go by itself.
     pub(super) within: Cell<Duration>,
 }
@@ -32,6 +34,7 @@ impl Told {
         Self {
             cancel: tokio::sync::Notify::new(),
             cancelled: Cell::new(false),
+            not_taken: Cell::new(false),
             within: Cell::new(GRACE),
         }
     }
@@ -59,7 +62,10 @@ pub(super) async fn deliver<S: Shell, C: Clock>(
     }
     let ticket = match shell.send(node, order).await {
         Ok(ticket) => ticket,
-        Err(WriteError::Refused(error)) => return refused(error),
+        Err(WriteError::Refused(error)) => {
+            told.not_taken.set(error.kind == ErrorKind::Throttled);
+            return refused(error);
+        }
         Err(WriteError::Changed) => return Delivery::Undelivered("it was refused".to_owned()),
         Err(WriteError::Unknown(error)) => return Delivery::Unknown(error.message),
     };

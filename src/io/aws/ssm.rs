@@ -1,9 +1,11 @@
 //! The shell: steps go to nodes by SSM Run Command, one node a command.
 //!
 //! `SendCommand` has no idempotency token, so a send is never repeated here; what makes a repetition harmless is the
-//! journal on the node. A command's comment names job, run, step and attempt, and is how whoever adopts finds it.
+//! journal on the node. A command's comment names job, run, step and attempt, and is how whoever adopts finds it, and
+//! how a send that was not answered is found.
 
 mod evidence;
+mod find;
 mod output;
 mod poll;
 mod stage;
@@ -132,7 +134,8 @@ impl<C: Clock> SsmShell<C> {
 
 impl<C: Clock> Shell for SsmShell<C> {
     /// Delivery is tried until the order's not-after, ten minutes at most; SSM's minimum is 30 s, so a send in the last
-    /// half minute may be delivered late, where the fence refuses it.
+    /// half minute may be delivered late, where the fence refuses it. One call; when it is not answered, one call every
+    /// two seconds for half a minute, which look for what was sent.
     async fn send(&self, node: &Node, order: &Order) -> Result<Ticket, WriteError> {
         let refused = |why: String| WriteError::Refused(PortError::new(ErrorKind::Other, why));
         if order.on == On::Runner {
@@ -143,9 +146,20 @@ impl<C: Clock> Shell for SsmShell<C> {
         }
         let text = (self.compose)(order).map_err(refused)?;
         let comment = Command::comment(&order.job, order.run, order.step, order.attempt);
-        let delivery = delivery(order.not_after, self.clients.now());
-        self.send_text(&node.id, text, comment, delivery, execution(order.timeout))
-            .await
+        let begun = self.clients.now();
+        let delivery = delivery(order.not_after, begun);
+        let execution = execution(order.timeout);
+        let sent = self
+            .send_text(&node.id, text, comment.clone(), delivery, execution)
+            .await;
+        match sent {
+            Err(WriteError::Unknown(error)) => {
+                find::sent(&self.clients, &self.clock, &node.id, &comment, begun)
+                    .await
+                    .ok_or(WriteError::Unknown(error))
+            }
+            sent => sent,
+        }
     }
 
     /// Polls at first every second, in the end every ten; one or two calls a poll when something ended, else one. The

@@ -116,6 +116,32 @@ fn busy_uses_no_attempt_but_is_not_asked_for_ever() {
 }
 
 #[test]
+fn what_is_not_taken_for_now_is_made_again_under_its_number_and_undelivered_in_the_end() {
+    let job = job(1, &[]);
+    let mut run = Run::new();
+    for _ in 1..UNUSED_MAX {
+        run.not_taken(&job, now(), u128::MAX);
+        let next = run.next(wall());
+        let later = now().boot;
+        assert!(
+            matches!(next, Do::Begin { step: 1, attempt: 1, not_before } if not_before > later),
+            "{next:?}"
+        );
+    }
+    let mut done = run.clone();
+    done.ended(&job, now(), Outcome::Ok, wall(), 0);
+    assert_eq!(done.next(wall()), Do::Record(Result::Done));
+    run.not_taken(&job, now(), 0);
+    assert_eq!(
+        run.next(wall()),
+        Do::Record(Result::Failed {
+            step: 1,
+            reason: FailReason::Undelivered
+        })
+    );
+}
+
+#[test]
 fn unknown_keeps_the_lease_until_the_latest_possible_end() {
     let job = job(1, &[]);
     let mut run = Run::new();
