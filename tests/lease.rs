@@ -23,6 +23,8 @@ mod model;
 mod must_fail;
 #[path = "lease/must_fail_held.rs"]
 mod must_fail_held;
+#[path = "lease/must_fail_late.rs"]
+mod must_fail_late;
 #[path = "lease/must_fail_left.rs"]
 mod must_fail_left;
 #[path = "lease/must_fail_limits.rs"]

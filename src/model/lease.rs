@@ -1,8 +1,10 @@
-//! The claim protocol: one pure state machine from the justifying read to the release.
+//! The claim protocol in full: registers, rules, bounds, what is promised under which assumption, and what happens
+//! beyond it. This module is the protocol; nothing else describes it a second time.
 //!
-//! EC2 tags have no compare-and-set, a read may be stale and a write may land late. So a claim is timed mutual
-//! exclusion (Fischer's algorithm with stale reads): read, write, wait D > G + 2P, read again. Each rule here is
-//! there because leaving it out lets two runners in.
+//! EC2 tags have no compare-and-set: `CreateTags` overwrites, a read may be stale, a write may land late. So a claim
+//! is timed mutual exclusion (Fischer's algorithm, in Lamport, "A fast mutual exclusion algorithm", 1987, here with
+//! stale reads): read, write, wait, read again. The facts about EC2 are from its user guide ("eventual consistency")
+//! and API reference (`CreateTags`, `DeleteTags`).
 //!
 //! ```text
 //!            free          answered within G       D over       3 reads agree, decided again
@@ -11,10 +13,97 @@
 //!     └──▶ Ended       └──▶ Ended (left alone)               └──▶ Undoing ──▶ Ended ◀┘
 //! ```
 //!
-//! The driver gives it inputs (what a read showed, how a write was answered, that time has passed, what the run
-//! wants) with the time at which they happened, and does what [`Next`] says. At most one read or write of the
-//! lease is under way at a time, so that a release can never race a renewal. The engine, a model checker and a
-//! simulator can all be that driver: time, chance and ids are inputs.
+//! # One machine, three drivers
+//!
+//! [`Lease::on`] gets what happened (what a read showed, how a write was answered, that time has passed, what the run
+//! wants), with the time at which it did, and says what is next ([`Next`]). Times, chance and ids are inputs. The
+//! engine drives it over the real store, `tests/simulation` drives the engine over a simulated one, and `tests/lease`
+//! drives the machine itself through every order of events. Beside it stand, as pure and driven by the same three:
+//! [`decide`](crate::model::decide) and [`standing`](crate::model::decide::standing) (may it be claimed; does it still
+//! stand), [`choose`](crate::model::choose) (which, and with which lock), [`suspect`](crate::model::suspect) (what was
+//! left), [`limits`](crate::model::limits), [`remove`] and [`run`](crate::model::run).
+//!
+//! # Registers
+//!
+//! One node's `lock` tag is the register: of two writes the one that lands last wins. A read shows a value that was
+//! current at some moment within the last P; two reads may show two values in the wrong order. A write lands at some
+//! moment from its start on: before its answer, after it, within Z of its start, or never. `DeleteTags` with key and
+//! value is a compare-and-delete whose answer does not tell whether it matched.
+//!
+//! # Assumptions
+//!
+//! | setting | says |
+//! | --- | --- |
+//! | `claim-within` G | chosen, not assumed: what takes longer does not count |
+//! | `staleness` P | no read shows what was replaced longer ago than this |
+//! | `skew` S | no two wall clocks differ by more |
+//! | `margin` M | chosen: how long after its end a lease is left alone |
+//! | `ttl` L | chosen: how long a lease lasts; clocks that measure count suspend |
+//! | `request-life` Z | no write lands later than this after its start (AWS refuses a signature of more than 15 minutes) |
+//!
+//! `roundsman probe` measures P, and how long G has to be, where they are used.
+//!
+//! # Bounds
+//!
+//! Each is tight: `tests/lease` finds a schedule that breaks it one second below, and none at it.
+//!
+//! | bound | because |
+//! | --- | --- |
+//! | D > G + 2P, from the write's answer | B reads "free" stale by P, its write lands G later; A's re-read, stale by P, must still show it |
+//! | D ≥ S, and so `D = max(G + 2P, S) + 1s` | ids order the fence, so claims in a row need rising ids, and those hold wall time |
+//! | M ≥ S + P | a holder renews in its last moment; whoever takes over has a clock S ahead and reads P late |
+//! | Z < L + M − G − P − S | a late value must be seen by the holder before anybody takes over from it |
+//! | a read at least every min(L / 3, L + M + D − G − P − S − Z) | the same, for a holder that nothing makes read: see below |
+//! | own end: L after the *start* of the last write answered in time | its `until` says no more |
+//! | own end: L after the start of the oldest unanswered write, until a write begun later than its start + Z is answered | it may land last, and then the lock says so |
+//!
+//! # Rules
+//!
+//! [`Rule`] names each, with what happens without it; `tests/lease/must_fail*` and `needed` take each out and find that
+//! schedule again. The reasons behind the main ones:
+//!
+//! - *A late claim is left alone.* Over G it may have overwritten a living holder: deleting it frees that holder's node.
+//!   It dies by its own end, and until then it blocks.
+//! - *Only the same claim id is one's own*, and every claim, take-over and adoption has a fresh one: two adopters that
+//!   derive the same id both see themselves.
+//! - *Everything is decided again after the settle*: what was true before it is D old.
+//! - *Every write, send and start is justified by a read of at most G ago.* D covers that G, so a runner that was
+//!   paused or suspended finds out before it acts.
+//! - *One loop owns renewing, stepping, parking and releasing*, with one read or write under way: a renewal that is in
+//!   flight at the release would revive the lock.
+//! - *A release stops deleting G + P after its first delete*: its own value that shows later is a late renewal lying
+//!   over somebody else's lock.
+//! - *A parker only parks.* Its unanswered write may have landed, and the run may be adopted at any time.
+//! - *An adoption says what it found* (`was`) and is written back when it is withdrawn, so that a run is never lost to an
+//!   adopter that dies or changes its mind.
+//! - *A holder reads its lock in time.* A write that is as late as may be lands at w + Z over the lock. The holder's next
+//!   read begins at most P and its reading interval later; the value's end is w + L, it is left alone until then + M,
+//!   whoever takes over may be S early, and settles for D. A third of L is too seldom where Z is near its bound.
+//!
+//! # Promised
+//!
+//! Under the assumptions, whatever crashes, pauses, suspends, is retried, adopted or parked:
+//!
+//! - nobody acts (writes, sends, starts a step) on a node while a later claim holds it;
+//! - as long as no write lands over G late, or nobody stands still, not even two *believe* that they hold one node. A
+//!   runner that stood still while a late value displaced it believes what it last read, and reads before it acts;
+//! - a node is never held beyond a limit that everybody shares; ids of holders rise;
+//! - no lock is deleted over a run that nothing accounts for; none stays for ever: in the worst case it is left alone
+//!   for L + M, an hour where settings differ, a day where another job has finished a step;
+//! - nobody waits for longer than 4 D before it enters or withdraws, and some contender enters.
+//!
+//! # Beyond
+//!
+//! - **Reads staler than P, clocks further apart than S, writes later than Z**: two runners can hold one node. The three
+//!   reads catch most single stale reads. What is left is for the node's own fence.
+//! - **Settings that differ**: `set` keeps everybody out who *sees* a lock with other settings. Claims that cross do not
+//!   see each other's, and a runner whose G is larger than the D of the other allows for may enter beside it. Nothing in
+//!   the tags can help there: give all machines the same settings.
+//! - **A lock deleted by hand, or by Terraform**: the next claim does not know of the holder, who notices at its next read
+//!   and stops; a step in progress there goes on. Use `release`.
+//! - **A record that lands late**: `fail-` of an earlier run can come to lie over that of a later one. No work is lost by
+//!   it: a failed node is tried again either way.
+//! - **Runner steps have no fence.** A runner that stands still beside its living step does not end it in time.
 
 mod claim;
 mod hold;
@@ -76,7 +165,12 @@ impl Terms {
         let lease = &self.settings;
         let over = lease.ttl + lease.margin + self.settle();
         let spent = lease.claim_within + lease.staleness + lease.skew + lease.request_life;
-        (lease.ttl / 3).min(over.saturating_sub(spent))
+        let third = lease.ttl / 3;
+        if self.without.keeps(Rule::LookInTime) {
+            third.min(over.saturating_sub(spent))
+        } else {
+            third
+        }
     }
 
     /// How long the first write of a claim lasts.

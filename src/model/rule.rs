@@ -60,6 +60,9 @@ rules! {
     /// Whatever its ttl, a holder is lost when no read has shown its claim for L. Without: one with a long ttl does
     /// not notice that it was displaced.
     SeenWithinL,
+    /// A holder reads its lock so often that it sees a late value before anybody can have taken over from that.
+    /// Without: every third of L, which is too seldom where Z is near its bound.
+    LookInTime,
     /// After the start of its first parking write a runner only parks. Without: it goes on with a lease that may
     /// say `parked`, beside whoever adopts it.
     ParkOnly,

@@ -359,9 +359,14 @@ impl Scenario {
 
     /// A claim that crossed the holder's own, and lands when it lands: begun when a read could last show the node free
     /// before the holder's claim had settled.
-    pub(crate) fn stray_claim(mut self) -> Self {
+    pub(crate) fn stray_claim(self) -> Self {
         let lease = self.kinds[0].rules.lease;
-        let began = lease.settle() - lease.staleness;
+        self.stray_begun(lease.settle() - lease.staleness)
+    }
+
+    /// The same, begun so long before tick 0.
+    pub(crate) fn stray_begun(mut self, began: Duration) -> Self {
+        let lease = self.kinds[0].rules.lease;
         let lasts = if self.out().keeps(roundsman::model::rule::Rule::LastsL) {
             lease.ttl
         } else {
