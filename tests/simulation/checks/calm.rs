@@ -1,0 +1,103 @@
+//! What has to be true at the end of a calm: nothing left behind, everything recorded, everything due served.
+
+use std::time::Duration;
+
+use roundsman::model::id::NodeId;
+use roundsman::model::lock::Lock;
+use roundsman::model::tag::Tags;
+use roundsman::model::time::{Moment, later, parse_stamp};
+use roundsman::port::Clock;
+
+use crate::checks::{Checks, Promise};
+use crate::fact::{Fact, What};
+
+/// When the last calm began.
+#[derive(Debug, Default)]
+pub(crate) struct Calms {
+    began: Option<Moment>,
+}
+
+/// How much later than due a node is served at most in a calm: all others before it, at most one at a time.
+const SERVED_WITHIN: Duration = Duration::from_secs(14 * 3_600);
+
+/// How long after its end, and the margin, a lease may still be found: until the next invocation of its job.
+const LOOKED_INTO_WITHIN: Duration = Duration::from_secs(6 * 3_600);
+
+impl Checks {
+    pub(super) fn see_calm(&mut self, fact: &Fact) {
+        match &fact.what {
+            What::Calm => self.calm.began = Some(fact.at),
+            What::CalmEnds { nodes } => {
+                for (node, tags) in nodes {
+                    self.see_leftover(fact.at, node, tags);
+                    self.see_served(fact.at, node, tags);
+                }
+                self.see_recorded(fact.at);
+            }
+            _ => {}
+        }
+    }
+
+    /// The provider's time at a moment: virtual time is the provider's.
+    fn wall(at: Moment) -> jiff::Timestamp {
+        let clock = roundsman::io::memory::MemoryClock::new(0);
+        clock.pass(at.since(clock.boot()));
+        clock.wall()
+    }
+
+    fn see_leftover(&mut self, at: Moment, node: &NodeId, tags: &Tags) {
+        let Some(text) = tags.get("lock") else {
+            return;
+        };
+        let now = Self::wall(at);
+        let margin = self.site.lease.margin;
+        let left = Lock::parse(text)
+            .is_none_or(|lock| later(lock.until, margin + LOOKED_INTO_WITHIN) < now);
+        if left {
+            let what = format!("{node} still bears the lock {text:?}");
+            self.broken(at, Promise::NoLockLeft, what);
+        }
+    }
+
+    fn see_served(&mut self, at: Moment, node: &NodeId, tags: &Tags) {
+        let now = Self::wall(at);
+        let jobs: Vec<(String, Duration)> = self
+            .site
+            .jobs
+            .iter()
+            .map(|job| (job.rules.keys.last.as_str().to_owned(), job.rules.job.every))
+            .collect();
+        for (key, every) in jobs {
+            let last = tags.get(&key).and_then(|text| parse_stamp(text));
+            let served = last.is_some_and(|last| now < later(last, every + SERVED_WITHIN));
+            if !served {
+                let what = format!(
+                    "{node} was not served: {key} is {last:?}, at {now}; {tags:?}"
+                );
+                self.broken(at, Promise::Served, what);
+            }
+        }
+    }
+
+    /// Work that was done before the calm began has been recorded in it.
+    fn see_recorded(&mut self, at: Moment) {
+        let Some(calm) = self.calm.began else {
+            return;
+        };
+        let old: Vec<_> = self
+            .tags
+            .unrecorded
+            .iter()
+            .filter(|(_, done)| **done < calm)
+            .map(|(entry, done)| (entry.clone(), *done))
+            .collect();
+        for ((node, job, run), done) in old {
+            let what = format!(
+                "run {run} of {job} had done its work on {node} {:?} before, and nothing tells of it",
+                at.since(done)
+            );
+            self.broken(at, Promise::Recorded, what);
+            self.tags.unrecorded.remove(&(node, job, run));
+        }
+    }
+}

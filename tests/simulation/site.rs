@@ -1,0 +1,178 @@
+//! Sites: how many nodes, machines and jobs there are, and what the jobs do. Every seed has one of its own.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use roundsman::engine::round::Orders;
+use roundsman::io::memory::Lots;
+use roundsman::model::id::Name;
+use roundsman::model::job::{
+    Cleanup, Count, Divider, Fence, Job, Limits, NewNodes, On, OnStop, Per, Selector, Step,
+    StepAction, When,
+};
+use roundsman::model::settings::LeaseSettings;
+use roundsman::model::tag::Keys;
+use roundsman::model::view::Rules;
+
+/// A job, and how it is invoked.
+#[derive(Debug, Clone)]
+pub(crate) struct SimJob {
+    pub(crate) rules: Rules,
+    pub(crate) orders: Orders,
+    /// Every machine invokes it this often, all at about the same time.
+    pub(crate) period: Duration,
+}
+
+/// All that a world begins with.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    pub(crate) seed: u64,
+    pub(crate) lease: LeaseSettings,
+    pub(crate) fenced: bool,
+    pub(crate) zones: Vec<&'static str>,
+    pub(crate) machines: u64,
+    pub(crate) jobs: Vec<SimJob>,
+}
+
+fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn hours(hours: u64) -> Duration {
+    Duration::from_secs(hours * 3_600)
+}
+
+/// The script says how long the step takes at most.
+fn step(name: &str, on: On, takes: u64, retries: u32) -> Step {
+    Step {
+        name: name.to_owned(),
+        action: StepAction::Run(format!("work {takes}")),
+        on,
+        timeout: seconds(takes * 2),
+        retries,
+    }
+}
+
+fn job(name: &str, every: Duration, steps: Vec<Step>) -> Job {
+    let name = Name::new(name).expect("a name");
+    Job {
+        task: name.clone(),
+        name,
+        about: None,
+        every,
+        deadline: None,
+        new: NewNodes::First,
+        last_tag: None,
+        fleet: Selector {
+            all: true,
+            ..Selector::default()
+        },
+        limits: Limits::default(),
+        ttl: None,
+        env: BTreeMap::new(),
+        steps,
+        cleanup: Vec::new(),
+        fence: Fence::On,
+        on_stop: OnStop::Park,
+    }
+}
+
+impl Site {
+    pub(crate) fn new(seed: u64, fenced: bool) -> Self {
+        let lots = Lots::new(seed ^ 0x5e17_e5ee_d000_0000);
+        let lease = lease(&lots);
+        let mut jobs = vec![
+            job(
+                "repair",
+                hours(24),
+                vec![
+                    step("prepare", On::Node, 120, 1),
+                    step("repair", On::Node, 900, 0),
+                ],
+            ),
+            job("backup", hours(12), vec![step("backup", On::Node, 600, 0)]),
+        ];
+        jobs[1].cleanup.push(Cleanup {
+            step: step("tidy", On::Node, 30, 0),
+            when: When::Always,
+        });
+        if lots.chance(500_000) {
+            let mut patch = job(
+                "patch",
+                hours(36),
+                vec![
+                    step("drain", On::Runner, 60, 1),
+                    step("patch", On::Node, 300, 1),
+                ],
+            );
+            patch.ttl = Some(lease.ttl * 2);
+            jobs.push(patch);
+        }
+        let zones = ["a", "b", "c"];
+        let nodes = 3 + usize::try_from(lots.below(4)).unwrap_or(0);
+        let limit = 1 + u32::try_from(lots.below(3)).unwrap_or(0);
+        let in_work = lots.chance(500_000);
+        let per_zone = limit > 1 && lots.chance(500_000);
+        for job in &mut jobs {
+            job.limits.nodes = limit;
+            if in_work {
+                job.limits.count = [Count::InWork].into();
+            }
+            if per_zone {
+                job.limits.per.push(Per {
+                    by: Divider::Zone,
+                    nodes: 1,
+                });
+            }
+        }
+        let period = hours(2 + lots.below(3));
+        let jobs = jobs.into_iter().map(|job| invoked(job, lease, period, &lots));
+        Self {
+            seed,
+            lease,
+            fenced,
+            zones: (0..nodes).map(|n| zones[n % zones.len()]).collect(),
+            machines: 2 + lots.below(3),
+            jobs: jobs.collect(),
+        }
+    }
+}
+
+fn invoked(job: Job, lease: LeaseSettings, period: Duration, lots: &Lots) -> SimJob {
+    let keys = Keys::new("", &job.task, None).expect("keys");
+    let max = if lots.chance(300_000) { Some(1) } else { None };
+    SimJob {
+        rules: Rules { job, keys, lease },
+        orders: Orders {
+            only: None,
+            max,
+            parallel: 1 + u32::try_from(lots.below(3)).unwrap_or(0),
+        },
+        period,
+    }
+}
+
+/// The default settings, or such as are tight in another way.
+fn lease(lots: &Lots) -> LeaseSettings {
+    let settings = match lots.below(4) {
+        0 | 1 => LeaseSettings::default(),
+        2 => LeaseSettings {
+            claim_within: seconds(1),
+            staleness: seconds(3),
+            skew: seconds(4),
+            margin: seconds(7),
+            ttl: seconds(60),
+            request_life: seconds(50),
+        },
+        _ => LeaseSettings {
+            claim_within: seconds(2),
+            staleness: seconds(20),
+            skew: seconds(10),
+            margin: seconds(30),
+            ttl: seconds(300),
+            request_life: seconds(290),
+        },
+    };
+    assert!(settings.broken().is_empty(), "{:?}", settings.broken());
+    settings
+}
