@@ -1,6 +1,7 @@
 //! Floor 1: the rules. Pure: no async, clock, randomness or I/O; times and ids are arguments.
 
 pub mod backoff;
+pub mod choose;
 pub mod decide;
 pub mod digest;
 pub mod document;
@@ -15,6 +16,7 @@ pub mod outcome;
 pub mod problem;
 pub mod reason;
 pub mod record;
+pub mod rule;
 pub mod run;
 pub mod settings;
 pub mod span;

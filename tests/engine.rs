@@ -28,6 +28,7 @@ use roundsman::model::lock::{Lock, LockState};
 use roundsman::model::node::{Agent, Node, Service};
 use roundsman::model::outcome::{Delivery, Outcome};
 use roundsman::model::record::Fail;
+use roundsman::model::rule::Without;
 use roundsman::model::settings::LeaseSettings;
 use roundsman::model::tag::Keys;
 use roundsman::model::time::{format_stamp, later};
@@ -91,6 +92,7 @@ fn rules(job: Job) -> Rules {
         job,
         keys,
         lease: LeaseSettings::default(),
+        without: Without::NOTHING,
     }
 }
 

@@ -10,6 +10,7 @@ use roundsman::model::job::file::{Context, parse};
 use roundsman::model::job::support::refusals;
 use roundsman::model::node::{Agent, Node, Service};
 use roundsman::model::reason::Reason;
+use roundsman::model::rule::Without;
 use roundsman::model::settings::{LeaseSettings, ProviderKind};
 use roundsman::model::tag::Keys;
 use roundsman::model::view::{Rules, View};
@@ -108,6 +109,7 @@ fn every_shipped_job_loads_and_plans_the_oldest_node_first() {
             job,
             keys,
             lease: LeaseSettings::default(),
+            without: Without::NOTHING,
         };
         let now = "2026-11-23T00:10:00Z".parse().expect("a time");
         let rows = decide(

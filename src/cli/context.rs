@@ -13,6 +13,7 @@ use crate::io::{environment, terminal};
 use crate::model::id::Name;
 use crate::model::job::Job;
 use crate::model::job::file::Context as FileContext;
+use crate::model::rule::Without;
 use crate::model::settings::Settings;
 use crate::model::tag::Keys;
 use crate::model::view::Rules;
@@ -165,6 +166,7 @@ impl Context {
             job,
             keys,
             lease: settings.lease,
+            without: Without::NOTHING,
         })
     }
 

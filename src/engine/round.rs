@@ -72,12 +72,7 @@ type Visiting<'v> = Pin<Box<dyn Future<Output = (NodeId, Visited, Duration)> + '
 /// keep a lease from its renewal.
 pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, stop: Stop) -> Round {
     let transactional = engine.ports.store().consistency() == Consistency::Transactional;
-    let rules = engine.rules;
-    let terms = Terms {
-        settings: rules.lease,
-        ttl: rules.job.ttl(&rules.lease),
-        transactional,
-    };
+    let terms = Terms::of(engine.rules, transactional);
     let again = Wish {
         only: orders.only.clone(),
         skip: BTreeSet::new(),
@@ -97,7 +92,7 @@ pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, stop: Stop
             taking = Some(Box::pin(engine.take_later(
                 terms,
                 wish,
-                state.not_before,
+                (state.not_before, state.losses > 0),
                 stop.clone(),
             )));
         }

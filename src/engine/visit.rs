@@ -17,7 +17,7 @@ use crate::engine::stop::{Stop, Urgency};
 use crate::engine::visit::end::for_good;
 use crate::engine::visit::step::Underway;
 use crate::event::EventKind;
-use crate::model::decide::Wish;
+use crate::model::decide::{Take, Wish};
 use crate::model::id::NodeId;
 use crate::model::lease::{End, Input, Lease, Next, Terms, Want};
 use crate::model::lock::Lock;
@@ -25,7 +25,7 @@ use crate::model::node::Node;
 use crate::model::outcome::Outcome;
 use crate::model::run::{Do, Result as RunResult, Run};
 use crate::model::span::parse_span;
-use crate::model::suspect::Abandoned;
+use crate::model::suspect::LeftRun;
 use crate::model::tag::Tags;
 use crate::model::time::{Moment, elapsed};
 use crate::port::{Clock, PortError, Ports};
@@ -39,8 +39,8 @@ pub struct Begin {
     pub lease: Lease,
     /// Whether it was granted already.
     pub granted: bool,
-    /// The run of another job that is given up by this claim.
-    pub abandoned: Option<Abandoned>,
+    /// How it is taken: free, or with what its lock said.
+    pub take: Take,
     /// All nodes of the fleet, for the reads of all locks.
     pub fleet: Vec<NodeId>,
 }
@@ -89,7 +89,9 @@ struct Visit<'a, P: Ports> {
     lease: Lease,
     run: Run,
     awaited: Awaited,
-    abandoned: Option<Abandoned>,
+    take: Take,
+    /// The run of another job that is given up by this claim, until that is recorded.
+    abandoned: Option<LeftRun>,
     /// The latest own tags.
     tags: Tags,
     /// When the lease was first held.
@@ -125,10 +127,10 @@ pub async fn visit<P: Ports>(
         node,
         lease,
         granted,
-        abandoned,
+        take,
         fleet,
     } = begin;
-    let mut visit = Visit::new(engine, terms, wish, node, &fleet, lease, abandoned);
+    let mut visit = Visit::new(engine, terms, wish, node, &fleet, lease, take);
     visit.tell_chosen();
     let mut hands = Hands {
         flight: None,
@@ -214,8 +216,12 @@ impl<'a, P: Ports> Visit<'a, P> {
         node: Node,
         fleet: &'a [NodeId],
         lease: Lease,
-        abandoned: Option<Abandoned>,
+        take: Take,
     ) -> Self {
+        let abandoned = match &take {
+            Take::Over { run, .. } => Some(run.clone()),
+            Take::Free | Take::Adopt { .. } | Take::Remove { .. } => None,
+        };
         Self {
             engine,
             terms,
@@ -226,6 +232,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             lease,
             run: Run::new(),
             awaited: Awaited::Claim,
+            take,
             abandoned,
             held_at: None,
             done_at: None,

@@ -1,7 +1,9 @@
 //! The one decision: which node is served next, and why the others are not.
 //!
 //! `plan` prints these rows, `run` takes the first that can be taken, and a settled claim is judged by
-//! [`standing`], which asks the same questions again.
+//! [`standing::standing`], which asks the same questions again.
+
+pub mod standing;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,12 +13,13 @@ use jiff::Timestamp;
 use crate::model::id::{ClaimId, NodeId};
 use crate::model::job::NewNodes;
 use crate::model::limits::{Room, room};
-use crate::model::lock::{Lock, Seen};
+use crate::model::lock::{Lock, LockState, Seen};
 use crate::model::node::{Agent, Node, Service};
 use crate::model::reason::{Reason, Verdict};
 use crate::model::record::Last;
+use crate::model::rule::Rule;
 use crate::model::span::short_span;
-use crate::model::suspect::{Abandoned, Answer, OTHER_SET_FOR, judge};
+use crate::model::suspect::{Answer, LeftRun, judge, other_set_until};
 use crate::model::tag::tags_missing_room;
 use crate::model::time::{elapsed, format_stamp, later};
 use crate::model::view::{Rules, View};
@@ -35,18 +38,49 @@ pub struct Wish {
 pub enum Take {
     /// It is free.
     Free,
-    /// A lock that somebody left is overwritten.
+    /// The run of the own job that was left there is gone on with.
+    Adopt {
+        /// The lock's value.
+        found: String,
+        /// The run.
+        run: LeftRun,
+    },
+    /// It is taken over from a run of another job, which is given up.
     Over {
         /// The lock's value.
         found: String,
-        /// The run of another job that is given up by that.
-        abandoned: Option<Abandoned>,
+        /// The run.
+        run: LeftRun,
     },
     /// A lock that somebody left is removed first; then it is decided anew.
     Remove {
         /// The lock's value.
         found: String,
     },
+}
+
+impl Take {
+    /// The exact value of the lock that is overwritten or removed.
+    pub fn found(&self) -> Option<&str> {
+        match self {
+            Self::Free => None,
+            Self::Adopt { found, .. } | Self::Over { found, .. } | Self::Remove { found } => {
+                Some(found)
+            }
+        }
+    }
+
+    /// Whether both mean the same: the same kind and the same run, however far that has come meanwhile.
+    fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Free, Self::Free) => true,
+            (Self::Adopt { run, .. }, Self::Adopt { run: again, .. })
+            | (Self::Over { run, .. }, Self::Over { run: again, .. }) => {
+                (run.run, &run.job) == (again.run, &again.job)
+            }
+            (Self::Free | Self::Adopt { .. } | Self::Over { .. } | Self::Remove { .. }, _) => false,
+        }
+    }
 }
 
 /// One node, judged.
@@ -114,7 +148,7 @@ pub fn decide(rules: &Rules, view: &View, wish: &Wish) -> Vec<Row> {
 type Rank = (bool, u8, Option<Timestamp>);
 
 fn rank(rules: &Rules, row: &Row) -> Rank {
-    let over = matches!(row.take, Some(Take::Over { .. } | Take::Remove { .. }));
+    let over = row.take.as_ref().is_some_and(|take| *take != Take::Free);
     let group = match (&row.last, rules.job.new) {
         _ if over => 0,
         (Last::Never, NewNodes::Last) => 4,
@@ -123,62 +157,6 @@ fn rank(rules: &Rules, row: &Row) -> Rank {
         (Last::At(_), _) => 3,
     };
     (row.take.is_none(), group, row.last.at())
-}
-
-/// What a settled claim finds when everything is decided again.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Standing {
-    /// The same answer as before: it is held.
-    Enter,
-    /// Too many, but the others are settling too and mine is the lowest claim: look again.
-    Stay,
-    /// Another answer: the claim is withdrawn.
-    Withdraw(String),
-    /// The run that the claim was written over has ended meanwhile: the claim is withdrawn, and nothing is left.
-    Ended(String),
-}
-
-/// A claim that is written, and what it was written over.
-#[derive(Debug, Clone, Copy)]
-pub struct Mine<'a> {
-    /// Its id.
-    pub claim: ClaimId,
-    /// The lock that it covers.
-    pub over: Option<&'a Lock>,
-    /// The run of another job that was to be given up by that.
-    pub abandoned: Option<&'a Abandoned>,
-}
-
-/// Decides everything again for a node that shows the own claim: due, hold, limits, evidence. Only the same answer
-/// enters.
-pub fn standing(
-    rules: &Rules,
-    view: &View,
-    wish: &Wish,
-    node: &NodeId,
-    mine: Mine<'_>,
-) -> Standing {
-    let Some(node) = view.node(node) else {
-        return Standing::Withdraw("it is no longer in the fleet".to_owned());
-    };
-    let row = judge_node(rules, view, wish, node, Some((mine.claim, mine.over)));
-    match (row.take, mine.over) {
-        (Some(Take::Free), None) => Standing::Enter,
-        (Some(Take::Over { abandoned, .. }), Some(_)) if abandoned.as_ref() == mine.abandoned => {
-            Standing::Enter
-        }
-        (Some(Take::Remove { .. }), Some(_)) => {
-            Standing::Ended("the run that was found there has ended meanwhile".to_owned())
-        }
-        (Some(_), _) => Standing::Withdraw("what was found there has changed".to_owned()),
-        (None, _)
-            if row.reason == Reason::Limit
-                && room(rules, view, node, Some(mine.claim)) == Room::Contended =>
-        {
-            Standing::Stay
-        }
-        (None, _) => Standing::Withdraw(row.detail),
-    }
 }
 
 /// One node under judgement.
@@ -321,10 +299,7 @@ impl Case<'_> {
 
     /// Whether what is left there is a run of the own job, or of nobody: its time is not asked again.
     fn goes_on(&self) -> bool {
-        matches!(
-            self.left,
-            Some((_, Answer::Remove | Answer::TakeOver { abandoned: None }))
-        )
+        matches!(self.left, Some((_, Answer::Remove | Answer::Adopt(_))))
     }
 
     fn on_time(&self, due: Option<Timestamp>) -> Option<Ruling> {
@@ -360,25 +335,26 @@ impl Case<'_> {
         let Self {
             rules, view, node, ..
         } = self;
-        let set = rules.lease.set();
         let other = view
             .nodes
             .iter()
             .filter(|other| other.id != node.id)
             .find_map(|other| {
                 let lock = rules.lock(other).lock().cloned()?;
-                let until = later(lock.until, OTHER_SET_FOR);
-                (lock.set != set && view.now < until).then(|| (other.id.clone(), lock, until))
+                let until = other_set_until(rules, &lock, view.now)?;
+                Some((other.id.clone(), lock, until))
             });
         if let Some((id, lock, until)) = other {
             let why = format!(
-                "{} works on {id} with other lease settings ({}, ours are {set})",
-                lock.owner, lock.set
+                "{} works on {id} with other lease settings ({}, ours are {})",
+                lock.owner,
+                lock.set,
+                rules.lease.set()
             );
             return Some(ruling(Reason::Conflict, Some(until), why));
         }
         // Going on with what is there asks no limit: else a limit lowered below the number of suspects frees none.
-        if self.goes_on() {
+        if self.goes_on() && rules.without.keeps(Rule::AdoptFreely) {
             return None;
         }
         match room(rules, view, node, self.mine) {
@@ -397,20 +373,31 @@ impl Case<'_> {
                 .get(self.rules.keys.lock.as_str())
                 .cloned()
                 .unwrap_or_default();
-            let (take, what) = match answer {
-                Answer::TakeOver { abandoned } => (
-                    Take::Over {
-                        found,
-                        abandoned: abandoned.clone(),
-                    },
-                    "is taken over",
-                ),
-                Answer::Remove | Answer::Wait { .. } => (Take::Remove { found }, "is removed"),
+            let (take, detail) = match answer.clone() {
+                Answer::Adopt(run) => {
+                    let detail = format!("the run that {} left is adopted", lock.owner);
+                    (Take::Adopt { found, run }, detail)
+                }
+                Answer::TakeOver(run) => {
+                    let detail = format!(
+                        "the run of {} that {} left is given up",
+                        run.job, lock.owner
+                    );
+                    (Take::Over { found, run }, detail)
+                }
+                Answer::Remove | Answer::Wait { .. } => {
+                    let detail = format!("the lock that {} left is removed", lock.owner);
+                    (Take::Remove { found }, detail)
+                }
             };
-            let detail = format!("the lock that {} left {what}", lock.owner);
+            let reason = if lock.state == LockState::Parked {
+                Reason::Parked
+            } else {
+                Reason::Suspect
+            };
             return Ruling {
                 take: Some(take),
-                ..ruling(Reason::Suspect, None, detail)
+                ..ruling(reason, None, detail)
             };
         }
         let ago = |at: &Timestamp| short_span(elapsed(*at, now));

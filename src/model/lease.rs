@@ -18,16 +18,19 @@
 
 mod claim;
 mod hold;
+pub mod remove;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::decide::Standing;
+use crate::model::decide::standing::Standing;
 use crate::model::id::ClaimId;
 use crate::model::lock::{Lock, LockState, Seen};
+use crate::model::rule::{Rule, Without};
 use crate::model::settings::LeaseSettings;
-use crate::model::time::{Moment, Now, ceil_second, later};
+use crate::model::time::{Moment, Now, ceil_second, floor_second, later};
+use crate::model::view::Rules;
 use hold::Hold;
 
 /// What the machine is bound by.
@@ -40,6 +43,36 @@ pub struct Terms {
     /// Whether writes are conditional on the value that they replace (a local store): then nothing settles, and G
     /// and P are not used.
     pub transactional: bool,
+    /// Nothing, but in a model checker or a simulator.
+    pub without: Without,
+}
+
+impl Terms {
+    /// What binds the claims of a job.
+    pub fn of(rules: &Rules, transactional: bool) -> Self {
+        Self {
+            settings: rules.lease,
+            ttl: rules.job.ttl(&rules.lease),
+            transactional,
+            without: rules.without,
+        }
+    }
+
+    /// D: how long a claim waits before it believes what it reads.
+    fn settle(&self) -> Duration {
+        let short = u64::from(!self.without.keeps(Rule::Settle));
+        self.settings
+            .settle()
+            .saturating_sub(Duration::from_secs(short))
+    }
+
+    /// How long the first write of a claim lasts.
+    fn first_lasts(&self) -> Duration {
+        if self.without.keeps(Rule::LastsL) {
+            return self.settings.ttl;
+        }
+        self.settings.claim_within + self.settle()
+    }
 }
 
 /// The time between the reads of a confirmation, and between those of a release.
@@ -251,6 +284,7 @@ impl Lease {
         let own = Lock {
             seq: 1,
             state: LockState::Held,
+            was: None,
             until: ceil_second(later(now.wall, terms.ttl)),
             ..own
         };
@@ -317,13 +351,20 @@ impl Lease {
     }
 
     /// The next value of this claim: one more write, with an end `lasts` after now.
-    fn write(&mut self, now: Now, lasts: Duration, state: LockState, step: u32) -> String {
-        let until: Timestamp = ceil_second(later(now.wall, lasts));
+    fn write(
+        &mut self,
+        terms: &Terms,
+        now: Now,
+        lasts: Duration,
+        (state, step): (LockState, u32),
+    ) -> String {
         self.own = Lock {
             seq: self.own.seq.saturating_add(1),
             state,
             step,
-            until,
+            // What an adopter found is of no more use once its claim stands.
+            was: self.own.was.filter(|_| state == LockState::Settling),
+            until: until(terms, now, lasts),
             ..self.own.clone()
         };
         self.own.format()
@@ -333,6 +374,16 @@ impl Lease {
         shows
             .lock()
             .is_some_and(|lock| lock.claim == self.own.claim)
+    }
+}
+
+/// The end of a write that lasts so long. Rounded up: what is cut off would be missing from the margin.
+fn until(terms: &Terms, now: Now, lasts: Duration) -> Timestamp {
+    let end = later(now.wall, lasts);
+    if terms.without.keeps(Rule::RoundUp) {
+        ceil_second(end)
+    } else {
+        floor_second(end)
     }
 }
 

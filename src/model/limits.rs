@@ -10,6 +10,7 @@ use crate::model::id::{ClaimId, NodeId};
 use crate::model::job::{Count, Divider};
 use crate::model::lock::{LockState, Seen};
 use crate::model::node::{Node, Service};
+use crate::model::rule::Rule;
 use crate::model::view::{Rules, View};
 
 /// Whether one more claim fits.
@@ -121,11 +122,15 @@ fn room_in(
         .filter(|(_, weight)| weight.claim.is_some())
         .count();
     // A node that is counted already because it failed may be retried, one at a time: claims alone decide.
-    if others.len() < limit || (own.failed && claims < limit) {
+    let retried = own.failed && rules.without.keeps(Rule::RetryFailed);
+    if others.len() < limit || (retried && claims < limit) {
+        return Room::Fits;
+    }
+    if outranked_by_few(rules, mine, limit, &others) {
         return Room::Fits;
     }
     // Of nodes that would count without their claim as well, only the claim is what may yet be withdrawn.
-    let may_withdraw = |weight: &&Weight| own.failed || !weight.unwell && !weight.failed;
+    let may_withdraw = |weight: &&Weight| retried || !weight.unwell && !weight.failed;
     let settling: BTreeSet<ClaimId> = others
         .iter()
         .map(|(_, weight)| weight)
@@ -137,9 +142,11 @@ fn room_in(
                 .and_then(|(claim, _)| claim)
         })
         .collect();
-    let counted = if own.failed { claims } else { others.len() };
+    let counted = if retried { claims } else { others.len() };
     let standing = counted - settling.len();
-    if mine.is_some_and(|mine| standing < limit && settling.iter().all(|other| mine < *other)) {
+    let room_if_they_go = standing < limit || !rules.without.keeps(Rule::WaitForNoHolder);
+    let lowest = mine.is_some_and(|mine| settling.iter().all(|other| mine < *other));
+    if lowest && room_if_they_go && rules.without.keeps(Rule::LowestStays) {
         return Room::Contended;
     }
     let mut names: Vec<&str> = others.iter().map(|(id, _)| id.as_str()).take(3).collect();
@@ -153,6 +160,20 @@ fn room_in(
             names.join(", ")
         ),
     }
+}
+
+/// What must not be: entering because fewer than k others have a lower id. Only where the rule is taken out.
+fn outranked_by_few(
+    rules: &Rules,
+    mine: Option<ClaimId>,
+    limit: usize,
+    others: &[(&NodeId, Weight)],
+) -> bool {
+    let lower = |mine: ClaimId| {
+        let claims = others.iter().filter_map(|(_, weight)| weight.claim?.0);
+        claims.filter(|claim| *claim < mine).count()
+    };
+    !rules.without.keeps(Rule::CountAll) && mine.is_some_and(|mine| lower(mine) < limit)
 }
 
 #[cfg(test)]

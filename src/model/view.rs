@@ -9,6 +9,7 @@ use crate::model::job::{Job, On};
 use crate::model::lock::{LockState, Seen};
 use crate::model::node::{Evidence, Node};
 use crate::model::record::{Hold, Last, Scope};
+use crate::model::rule::Without;
 use crate::model::settings::LeaseSettings;
 use crate::model::tag::Keys;
 
@@ -21,6 +22,8 @@ pub struct Rules {
     pub keys: Keys,
     /// The lease settings.
     pub lease: LeaseSettings,
+    /// Nothing, but in a model checker or a simulator.
+    pub without: Without,
 }
 
 impl Rules {
@@ -140,6 +143,7 @@ pub(crate) mod tests {
             job,
             keys,
             lease: LeaseSettings::default(),
+            without: Without::NOTHING,
         }
     }
 

@@ -9,15 +9,16 @@ use crate::engine::round::state::State;
 use crate::engine::stop::{Stop, Urgency};
 use crate::engine::visit::Begin;
 use crate::event::EventKind;
-use crate::model::decide::{Row, Take, Wish, decide};
+use crate::model::choose::{self, Choice, Claimant, choose};
+use crate::model::decide::{Row, Wish, decide};
 use crate::model::id::{ClaimId, NodeId, RunId};
-use crate::model::lease::{Found, Lease, Terms};
-use crate::model::lock::{Lock, LockState};
+use crate::model::lease::remove::{Removal, Removing};
+use crate::model::lease::{Answer, Input, Lease, Next, Terms};
+use crate::model::lock::Seen;
 use crate::model::record::Last;
-use crate::model::suspect::Abandoned;
 use crate::model::time::{Moment, Now};
 use crate::model::view::View;
-use crate::port::{Clock, Consistency, ErrorKind, PortError, Ports, Put, Store, WriteError};
+use crate::port::{Clock, ErrorKind, PortError, Ports, Put, Store, WriteError};
 
 /// How often leftover locks are removed before one look is given up, and how long apart where reads may be stale.
 const REMOVALS_MAX: u32 = 32;
@@ -61,7 +62,7 @@ impl<P: Ports> Engine<'_, P> {
         &self,
         terms: Terms,
         wish: Wish,
-        not_before: Moment,
+        (not_before, lost): (Moment, bool),
         mut stop: Stop,
     ) -> Result<Taken, PortError> {
         tokio::select! {
@@ -69,22 +70,22 @@ impl<P: Ports> Engine<'_, P> {
             _ = stop.more_than(Urgency::Go) => return Ok(Taken { begin: None, look: None }),
             () = self.sleep_until(not_before) => {}
         }
-        self.take(&terms, &wish).await
+        self.take(&terms, &wish, lost).await
     }
 
     /// Looks, decides, and takes the first node that may be taken.
-    async fn take(&self, terms: &Terms, wish: &Wish) -> Result<Taken, PortError> {
+    async fn take(&self, terms: &Terms, wish: &Wish, lost: bool) -> Result<Taken, PortError> {
         for _ in 0..REMOVALS_MAX {
             let (chosen, view, rows) = if terms.transactional {
                 self.transact(terms, wish).await?
             } else {
-                self.choose(wish).await?
+                self.choose(wish, lost).await?
             };
             let begin = match chosen {
                 Chosen::Begin(begin) => Some(*begin),
                 Chosen::Nothing => None,
                 Chosen::Leftover { node, found } => {
-                    self.remove(&node, found).await?;
+                    self.remove(terms, &node, found).await?;
                     if !terms.transactional {
                         // The next read may still show it.
                         self.sleep_until(self.now().boot.plus(REMOVALS_APART)).await;
@@ -103,14 +104,20 @@ impl<P: Ports> Engine<'_, P> {
             .with_help("the next invocation goes on; look with `status` whose they are"))
     }
 
-    async fn choose(&self, wish: &Wish) -> Result<(Chosen, View, Vec<Row>), PortError> {
+    async fn choose(&self, wish: &Wish, lost: bool) -> Result<(Chosen, View, Vec<Row>), PortError> {
         let view = observe(self.ports, self.rules, None).await?;
         self.check_clock()?;
         let rows = decide(self.rules, &view, wish);
         let claim = ClaimId::new(epoch_ms(self.now()), self.ports.clock().random());
-        let chosen = self.first(&view, &rows, claim, |own, over| {
-            (Lease::claim(own, over), false)
-        });
+        let claimant = self.claimant(claim, lost);
+        let chosen = match choose(self.rules, &view, &rows, &claimant) {
+            Choice::Nothing => Chosen::Nothing,
+            Choice::Remove { node, found } => Chosen::Leftover { node, found },
+            Choice::Claim(chosen) => {
+                let lease = Lease::claim(chosen.own.clone(), chosen.over.clone());
+                Chosen::Begin(Box::new(begin(&view, *chosen, lease, false)))
+            }
+        };
         Ok((chosen, view, rows))
     }
 
@@ -131,17 +138,16 @@ impl<P: Ports> Engine<'_, P> {
             }
             .without_evidence();
             let rows = decide(self.rules, &view, wish);
-            let mut grant = None;
-            let chosen = self.first(&view, &rows, claim, |own, _| {
-                let (lease, value) = Lease::granted(own, terms, now);
-                grant = Some(value);
-                (lease, true)
-            });
-            let grant = match (&chosen, grant) {
-                (Chosen::Begin(begin), Some(value)) => {
-                    Some((begin.node.id.clone(), Put::one(key, value)))
+            let claimant = self.claimant(claim, false);
+            let (grant, chosen) = match choose(self.rules, &view, &rows, &claimant) {
+                Choice::Nothing => (None, Chosen::Nothing),
+                Choice::Remove { node, found } => (None, Chosen::Leftover { node, found }),
+                Choice::Claim(chosen) => {
+                    let (lease, value) = Lease::granted(chosen.own.clone(), terms, now);
+                    let grant = (chosen.node.id.clone(), Put::one(key, value));
+                    let begin = begin(&view, *chosen, lease, true);
+                    (Some(grant), Chosen::Begin(Box::new(begin)))
                 }
-                _ => None,
             };
             (grant, (chosen, view, rows))
         };
@@ -151,92 +157,40 @@ impl<P: Ports> Engine<'_, P> {
             .await
     }
 
-    /// The first row that may be taken, as something to begin with.
-    fn first(
-        &self,
-        view: &View,
-        rows: &[Row],
-        claim: ClaimId,
-        lease: impl FnOnce(Lock, Option<Found>) -> (Lease, bool),
-    ) -> Chosen {
-        if let Some((row, found)) = rows
-            .iter()
-            .find_map(|row| row.remove.clone().map(|found| (row, found)))
-        {
-            return Chosen::Leftover {
-                node: row.node.clone(),
-                found,
-            };
-        }
-        let Some((row, take)) = rows
-            .iter()
-            .find_map(|row| row.take.as_ref().map(|take| (row, take)))
-        else {
-            return Chosen::Nothing;
-        };
-        let Some(node) = view.node(&row.node) else {
-            return Chosen::Nothing;
-        };
-        let (found, abandoned): (Option<Found>, Option<Abandoned>) = match take {
-            Take::Remove { found } => {
-                return Chosen::Leftover {
-                    node: row.node.clone(),
-                    found: found.clone(),
-                };
-            }
-            Take::Free => (None, None),
-            Take::Over { found, abandoned } => {
-                let lock = row.lock.clone();
-                (
-                    lock.map(|lock| Found {
-                        value: found.clone(),
-                        lock,
-                    }),
-                    abandoned.clone(),
-                )
-            }
-        };
-        let job = &self.rules.job;
-        let own = Lock {
-            run: RunId::new(claim.epoch_ms(), self.ports.clock().random()),
+    /// Who claims, and by which ids. After a lost claim by lot, so that those who met do not meet again.
+    fn claimant(&self, claim: ClaimId, lost: bool) -> Claimant<'_> {
+        let clock = self.ports.clock();
+        Claimant {
+            owner: self.owner,
             claim,
-            seq: 0,
-            state: LockState::Settling,
-            set: self.rules.lease.set(),
-            job: job.name.clone(),
-            task: job.task.clone(),
-            file: job.file_digest(),
-            step: 0,
-            was: None,
-            owner: self.owner.to_owned(),
-            until: view.now,
-        };
-        let (lease, granted) = lease(own, found);
-        let fleet = view.nodes.iter().map(|node| node.id.clone()).collect();
-        Chosen::Begin(Box::new(Begin {
-            node: node.clone(),
-            lease,
-            granted,
-            abandoned,
-            fleet,
-        }))
+            run: RunId::new(claim.epoch_ms(), clock.random()),
+            lot: lost.then(|| clock.random()),
+        }
     }
 
-    /// Removes the lock of a run that has ended, or never began: compare-and-delete, on a read no older than G.
-    async fn remove(&self, node: &NodeId, found: String) -> Result<(), PortError> {
-        let store = self.ports.store();
-        let began = self.now().boot;
-        let tags = store.read_tags(node).await?;
-        let key = &self.rules.keys.lock;
-        let fresh = self.now().boot.since(began) <= self.rules.lease.claim_within
-            || store.consistency() == Consistency::Transactional;
-        if !fresh || tags.get(key.as_str()) != Some(&found) {
-            return Ok(());
+    /// Removes the lock of a run that has ended, or never began.
+    async fn remove(&self, terms: &Terms, node: &NodeId, found: String) -> Result<(), PortError> {
+        let (store, key) = (self.ports.store(), &self.rules.keys.lock);
+        let mut removal = Removal::new(found);
+        let mut input = Input::Start;
+        while let Removing::Do(next) = removal.on(terms, self.now(), &input) {
+            input = if let Next::Delete(value) = next {
+                match store.delete(node, &Put::one(key.clone(), value)).await {
+                    Ok(()) | Err(WriteError::Changed) => Input::Deleted(Answer::Done),
+                    Err(WriteError::Refused(error) | WriteError::Unknown(error)) => {
+                        return Err(error);
+                    }
+                }
+            } else {
+                let value = store.read_tags(node).await?.remove(key.as_str());
+                Input::Looked {
+                    shows: Seen::read(value.as_deref()),
+                    value,
+                    standing: None,
+                }
+            };
         }
-        match store.delete(node, &Put::one(key.clone(), found)).await {
-            Ok(()) | Err(WriteError::Changed) => Ok(()),
-            Err(WriteError::Refused(error) | WriteError::Unknown(error)) => Err(error),
-        }
+        Ok(())
     }
 
     /// Refuses to claim when this machine's clock is certainly wrong by more than the skew that is allowed for.
@@ -279,6 +233,16 @@ enum Chosen {
     Begin(Box<Begin>),
     Leftover { node: NodeId, found: String },
     Nothing,
+}
+
+fn begin(view: &View, chosen: choose::Chosen, lease: Lease, granted: bool) -> Begin {
+    Begin {
+        node: chosen.node,
+        lease,
+        granted,
+        take: chosen.take,
+        fleet: view.nodes.iter().map(|node| node.id.clone()).collect(),
+    }
 }
 
 fn epoch_ms(now: Now) -> u64 {

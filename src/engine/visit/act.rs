@@ -6,7 +6,7 @@ use crate::engine::observe::observe;
 use crate::engine::visit::{Awaited, Flight, Visit};
 use crate::event::EventKind;
 use crate::model::backoff::backoff;
-use crate::model::decide::{Mine, standing};
+use crate::model::decide::standing::{Mine, standing};
 use crate::model::lease::{Answer, Input, Look, Next};
 use crate::model::lock::Seen;
 use crate::model::record::{Fail, FailReason};
@@ -82,7 +82,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             Look::Fleet => {
                 let (claim, over, wish) =
                     (self.lease.claim_id(), self.lease.over().cloned(), self.wish);
-                let abandoned = self.abandoned.clone();
+                let take = self.take.clone();
                 Box::pin(async move {
                     let view =
                         match observe(engine.ports, engine.rules, over.as_ref().map(|_| &node))
@@ -94,7 +94,7 @@ impl<'a, P: Ports> Visit<'a, P> {
                     let mine = Mine {
                         claim,
                         over: over.as_ref(),
-                        abandoned: abandoned.as_ref(),
+                        take: &take,
                     };
                     let stands = standing(engine.rules, &view, wish, &node, mine);
                     let tags = view.node(&node).map(|node| node.tags.clone());
@@ -203,7 +203,10 @@ impl<'a, P: Ports> Visit<'a, P> {
     }
 }
 
-fn looked(value: Option<String>, standing: Option<crate::model::decide::Standing>) -> Input {
+fn looked(
+    value: Option<String>,
+    standing: Option<crate::model::decide::standing::Standing>,
+) -> Input {
     Input::Looked {
         shows: Seen::read(value.as_deref()),
         value,

@@ -1,3 +1,5 @@
+mod standing;
+
 use super::*;
 use crate::model::lock::{LockState, tests::sample};
 use crate::model::node::{Activity, Command, Evidence};
@@ -157,13 +159,7 @@ fn a_leftover_of_the_own_job_stands_first_and_asks_no_limit() {
             ("a", Reason::Limit)
         ]
     );
-    assert!(matches!(
-        rows[0].take,
-        Some(Take::Over {
-            abandoned: None,
-            ..
-        })
-    ));
+    assert!(matches!(rows[0].take, Some(Take::Adopt { .. })));
 }
 
 #[test]
@@ -182,40 +178,7 @@ fn another_jobs_leftover_does_not_make_a_fresh_node_due() {
     rules.job.limits.nodes = 2;
     let rows = decide(&rules, &view(nodes), &wish());
     assert_eq!(order(&rows), [("b", Reason::Suspect), ("a", Reason::Fresh)]);
-    assert!(matches!(
-        rows[0].take,
-        Some(Take::Over {
-            abandoned: Some(_),
-            ..
-        })
-    ));
-}
-
-#[test]
-fn a_take_over_stands_when_everything_is_decided_again() {
-    let over = lock(-400, LockState::Held);
-    let mine = Lock {
-        claim: ClaimId::new(u64::pow(2, 41), 9),
-        ..lock(600, LockState::Settling)
-    };
-    let served_before = node(
-        "a",
-        &[("lock", &mine.format()), ("last-repair", "2025-11-22")],
-    );
-    let ask = |node: Node| {
-        standing(
-            &rules(),
-            &view(vec![node]),
-            &wish(),
-            &NodeId("a".to_owned()),
-            Mine {
-                claim: mine.claim,
-                over: Some(&over),
-                abandoned: None,
-            },
-        )
-    };
-    assert_eq!(ask(served_before), Standing::Enter);
+    assert!(matches!(rows[0].take, Some(Take::Over { .. })));
 }
 
 #[test]
@@ -260,58 +223,6 @@ fn a_wish_for_one_node_ignores_its_age_and_nothing_else() {
     };
     assert_eq!(order(&ask("a")), [("a", Reason::Age)]);
     assert_eq!(order(&ask("b")), [("b", Reason::Hold)]);
-}
-
-#[test]
-fn a_settled_claim_is_judged_by_the_same_questions() {
-    let mine = lock(600, LockState::Settling);
-    let show = |tags: &[(&str, &str)]| {
-        let mut node = node("a", tags);
-        node.tags.insert("lock".to_owned(), mine.format());
-        standing(
-            &rules(),
-            &view(vec![node, self::node("b", &[])]),
-            &wish(),
-            &NodeId("a".to_owned()),
-            Mine {
-                claim: mine.claim,
-                over: None,
-                abandoned: None,
-            },
-        )
-    };
-    assert_eq!(show(&[]), Standing::Enter);
-    assert!(matches!(show(&[("hold", "yes")]), Standing::Withdraw(why) if why.contains("hold")));
-    assert!(
-        matches!(show(&[("last-repair", "2026-11-23")]), Standing::Withdraw(why) if why.contains("due in"))
-    );
-}
-
-#[test]
-fn of_two_settling_claims_the_lower_stays_and_the_higher_withdraws() {
-    let claim = |n: u64| Lock {
-        claim: ClaimId::new(n, 0),
-        ..lock(600, LockState::Settling)
-    };
-    let nodes = vec![
-        node("a", &[("lock", &claim(1).format())]),
-        node("b", &[("lock", &claim(2).format())]),
-    ];
-    let ask = |id: &str, n: u64| {
-        standing(
-            &rules(),
-            &view(nodes.clone()),
-            &wish(),
-            &NodeId(id.to_owned()),
-            Mine {
-                claim: ClaimId::new(n, 0),
-                over: None,
-                abandoned: None,
-            },
-        )
-    };
-    assert_eq!(ask("a", 1), Standing::Stay);
-    assert!(matches!(ask("b", 2), Standing::Withdraw(_)));
 }
 
 fn any_node() -> impl Strategy<Value = Node> {
@@ -368,98 +279,14 @@ proptest! {
                 match rules().lock(node) {
                     Seen::Free => {}
                     Seen::Unreadable(_) => prop_assert!(false, "an unreadable lock is taken"),
+                    // Its own job may go on with a parked run at any time.
+                    Seen::Lock(lock) if lock.state == LockState::Parked && lock.job == rules().job.name => {}
                     Seen::Lock(lock) => prop_assert!(later(lock.until, rules().lease.margin) <= view.now),
                 }
             }
             prop_assert_eq!(row.take.is_some(), matches!(row.verdict, Verdict::Due | Verdict::Overdue));
         }
     }
-}
-
-#[test]
-fn only_the_same_answer_enters() {
-    let over = lock(-400, LockState::Held);
-    let mine = Lock {
-        claim: ClaimId::new(u64::pow(2, 41), 9),
-        ..lock(600, LockState::Settling)
-    };
-    let ask = |tags: &[(&str, &str)], over: Option<&Lock>, abandoned: Option<&Abandoned>| {
-        let mut node = node("a", tags);
-        node.tags.insert("lock".to_owned(), mine.format());
-        let claimed = Mine {
-            claim: mine.claim,
-            over,
-            abandoned,
-        };
-        standing(
-            &rules(),
-            &view(vec![node]),
-            &wish(),
-            &NodeId("a".to_owned()),
-            claimed,
-        )
-    };
-    assert_eq!(ask(&[], Some(&over), None), Standing::Enter);
-    // The run that was found there has committed meanwhile: it is not done twice.
-    assert!(matches!(
-        ask(
-            &[("last-repair", "2026-11-23T00:10:00Z")],
-            Some(&over),
-            None
-        ),
-        Standing::Ended(_)
-    ));
-    let given_up = Abandoned {
-        task: over.task.clone(),
-        run: over.run,
-        step: 1,
-    };
-    assert!(matches!(
-        ask(&[], Some(&over), Some(&given_up)),
-        Standing::Withdraw(_)
-    ));
-}
-
-#[test]
-fn a_take_over_is_not_entered_over_what_runs_there_or_could_not_be_asked() {
-    let over = lock(-400, LockState::Held);
-    let mine = Lock {
-        claim: ClaimId::new(u64::pow(2, 41), 9),
-        ..lock(600, LockState::Settling)
-    };
-    let node = node("a", &[("lock", &mine.format())]);
-    let claimed = Mine {
-        claim: mine.claim,
-        over: Some(&over),
-        abandoned: None,
-    };
-    let ask = |evidence: Option<Evidence>| {
-        let mut view = view(vec![node.clone()]);
-        view.evidence = evidence
-            .map(|evidence| (node.id.clone(), evidence))
-            .into_iter()
-            .collect();
-        standing(&rules(), &view, &wish(), &node.id, claimed)
-    };
-    let running = Command {
-        job: over.job.clone(),
-        run: over.run,
-        step: 1,
-        attempt: 1,
-        activity: Activity::InProgress,
-    };
-    assert!(matches!(
-        ask(Some(Evidence::Commands(vec![running]))),
-        Standing::Withdraw(_)
-    ));
-    assert!(matches!(ask(None), Standing::Withdraw(_)));
-    assert_eq!(ask(Some(Evidence::Commands(vec![]))), Standing::Enter);
-    assert_eq!(
-        view(vec![node.clone()])
-            .asks_evidence(&rules(), Some(&node.id))
-            .len(),
-        1
-    );
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! From the justifying read to the decision that is made again: a claim before it is held.
 
-use crate::model::decide::Standing;
+use crate::model::decide::standing::Standing;
 use crate::model::lease::hold::Hold;
 use crate::model::lease::{
     Answer, End, Input, Lease, Look, Next, READ_APART, STAY_APART, Stage, TRIES, Terms, describe,
+    until,
 };
-use crate::model::lock::{LockState, Seen};
+use crate::model::lock::{Lock, LockState, Seen};
+use crate::model::rule::Rule;
 use crate::model::time::{Moment, Now};
 
 /// A claim that has settled and is read three times.
@@ -26,10 +28,13 @@ pub(super) struct Confirming {
 impl Confirming {
     /// When waiting for the others ends.
     fn give_up(&self, terms: &Terms) -> Moment {
-        let patience = self
-            .answered
-            .plus(terms.settings.settle().saturating_mul(4));
-        patience.min(self.began.plus(terms.settings.ttl))
+        let patience = self.answered.plus(terms.settle().saturating_mul(4));
+        let own_end = self.began.plus(terms.first_lasts());
+        if terms.without.keeps(Rule::Patience) {
+            patience.min(own_end)
+        } else {
+            own_end
+        }
     }
 }
 
@@ -104,7 +109,8 @@ impl Lease {
                 if now.boot.since(began) > terms.settings.claim_within {
                     return self.ask_again(now, tries, now.boot);
                 }
-                let value = self.write(now, terms.settings.ttl, LockState::Settling, self.own.step);
+                let says = (LockState::Settling, self.own.step);
+                let value = self.write(terms, now, terms.first_lasts(), says);
                 self.stage = Stage::Writing {
                     began: now.boot,
                     justified: began,
@@ -162,15 +168,20 @@ impl Lease {
         began: Moment,
         justified: Moment,
     ) -> Next {
+        let in_time = now.boot.since(justified) <= terms.settings.claim_within
+            || !terms.without.keeps(Rule::WithinG);
         match input {
-            Input::Wrote(Answer::Done)
-                if now.boot.since(justified) <= terms.settings.claim_within =>
-            {
+            Input::Wrote(Answer::Done) if in_time => {
                 self.stage = Stage::Settling {
                     began,
                     answered: now.boot,
                 };
-                Next::Wait(now.boot.plus(terms.settings.settle()))
+                Next::Wait(now.boot.plus(terms.settle()))
+            }
+            Input::Wrote(Answer::Done | Answer::Unknown { .. })
+                if !terms.without.keeps(Rule::LeaveLate) =>
+            {
+                self.begin_undo(now, End::Late, now.boot)
             }
             Input::Wrote(Answer::Done | Answer::Unknown { .. }) => Next::End(End::Late),
             Input::Wrote(Answer::Refused { .. } | Answer::Changed) => Next::End(End::Refused),
@@ -179,7 +190,7 @@ impl Lease {
     }
 
     fn settle(&mut self, terms: &Terms, now: Now, began: Moment, answered: Moment) -> Next {
-        let settled = answered.plus(terms.settings.settle());
+        let settled = answered.plus(terms.settle());
         if now.boot < settled {
             return Next::Wait(settled);
         }
@@ -207,7 +218,7 @@ impl Lease {
                 },
             ) => {
                 if !self.is_own(&shows) {
-                    return self.lost(now, &shows);
+                    return self.lost(terms, now, &shows);
                 }
                 state.asked = None;
                 state.agreed = state.agreed.saturating_add(1);
@@ -261,7 +272,7 @@ impl Lease {
         match standing {
             Some(Standing::Enter) if state.agreed >= 3 && now.boot < give_up => {
                 self.stage =
-                    Stage::Holding(Hold::new(asked, state.began, terms.settings.ttl, value));
+                    Stage::Holding(Hold::new(asked, state.began, terms.first_lasts(), value));
                 return Some(Next::Go);
             }
             Some(Standing::Withdraw(why)) => return Some(self.withdraw(terms, now, asked, why)),
@@ -289,17 +300,20 @@ impl Lease {
 
     /// Another value was seen. A new claim that was answered within G cannot have displaced a holder, so its value
     /// is deleted if it is still there; one that was written over a run is left alone.
-    fn lost(&mut self, now: Now, shows: &Seen) -> Next {
+    fn lost(&mut self, terms: &Terms, now: Now, shows: &Seen) -> Next {
         let end = End::Lost {
             why: describe(shows),
         };
-        if self.over.is_some() {
+        if self.over.is_some() || !terms.without.keeps(Rule::UndoLost) {
             return Next::End(end);
         }
         self.begin_undo(now, end, now.boot)
     }
 
     fn withdraw(&mut self, terms: &Terms, now: Now, seen: Moment, why: String) -> Next {
+        if !terms.without.keeps(Rule::WriteBack) {
+            self.over = None;
+        }
         let next = self.begin_undo(now, End::Withdrawn { why }, seen);
         // Writing the run back is a write like any other: justified by a read no older than G.
         match (&self.over, next) {
@@ -335,32 +349,37 @@ impl Lease {
         }
         undoing.flight = true;
         self.stage = Stage::Undoing(undoing);
-        // The run that was found, in the state it was found in, with an end like that of every write.
-        let state = found
-            .lock
-            .was
-            .filter(|_| found.lock.state == LockState::Settling)
-            .unwrap_or(found.lock.state);
         let replaces = Some(self.own.format());
-        let seq = self.own.seq.saturating_add(1);
-        let claim = self.own.claim;
-        let back = crate::model::lock::Lock {
-            claim,
-            seq,
-            state,
+        self.own = Lock {
+            claim: self.own.claim,
+            seq: self.own.seq.saturating_add(1),
             set: self.own.set,
             owner: self.own.owner.clone(),
             was: None,
-            until: crate::model::time::ceil_second(crate::model::time::later(
-                now.wall,
-                terms.settings.ttl,
-            )),
-            ..found.lock
+            until: until(terms, now, terms.settings.ttl),
+            ..self.as_found(&found.lock)
         };
-        self.own = back;
         Next::Write {
             value: self.own.format(),
             replaces,
+        }
+    }
+
+    /// The run that was found, in the state it was found in: the one that was to be adopted, which the lock there
+    /// need not have named, or the other job's.
+    fn as_found(&self, found: &Lock) -> Lock {
+        match self.own.was {
+            Some(state) => Lock {
+                state,
+                ..self.own.clone()
+            },
+            None => Lock {
+                state: found
+                    .was
+                    .filter(|_| found.state == LockState::Settling)
+                    .unwrap_or(found.state),
+                ..found.clone()
+            },
         }
     }
 

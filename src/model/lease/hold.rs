@@ -6,6 +6,7 @@ use crate::model::lease::{
     Answer, End, Input, Lease, Look, Next, READ_APART, Stage, Terms, Want, describe,
 };
 use crate::model::lock::{LockState, Seen};
+use crate::model::rule::Rule;
 use crate::model::time::{Moment, Now};
 
 /// What a holder knows of its lease. All times are of the own clock that counts suspend.
@@ -85,13 +86,18 @@ impl Hold {
     /// without such an answer may land, at most L after the start of the oldest of them (it may land last); and
     /// never more than L after a read showed the own claim (a longer ttl must not hide that it was displaced).
     pub(super) fn end(&self, terms: &Terms) -> Moment {
+        let keeps = |rule| terms.without.keeps(rule);
         let by_write = self.good.plus(self.lasts);
         let by_open = self
             .open
+            .filter(|_| keeps(Rule::OldestOpen))
             .map_or(Moment::MAX, |open| open.oldest.plus(terms.settings.ttl));
-        by_write
-            .min(by_open)
-            .min(self.seen.plus(terms.settings.ttl))
+        let by_sight = if keeps(Rule::SeenWithinL) {
+            self.seen.plus(terms.settings.ttl)
+        } else {
+            Moment::MAX
+        };
+        by_write.min(by_open).min(by_sight)
     }
 
     /// Every third of what the last write gave; sooner where only a write can show that an unanswered one is over.
@@ -103,7 +109,9 @@ impl Hold {
     }
 
     fn fresh(&self, terms: &Terms, now: Moment) -> bool {
-        terms.transactional || now.since(self.seen) <= terms.settings.claim_within
+        terms.transactional
+            || !terms.without.keeps(Rule::FreshRead)
+            || now.since(self.seen) <= terms.settings.claim_within
     }
 
     fn unanswered(&mut self, began: Moment) {
@@ -155,7 +163,7 @@ impl Lease {
     fn take_in(&mut self, terms: &Terms, now: Now, input: Input, hold: &mut Hold) -> Option<End> {
         let flight = hold.flight;
         match (input, flight) {
-            (Input::Want(want), _) if !hold.parking => {
+            (Input::Want(want), _) if !hold.parking || !terms.without.keeps(Rule::ParkOnly) => {
                 hold.want = want;
                 hold.written = false;
             }
@@ -224,7 +232,7 @@ impl Lease {
         if let Some(first) = hold.first_delete {
             // What shows later than this lies over somebody's lock, and is left to its own end.
             let last = first.plus(terms.settings.claim_within + terms.settings.staleness);
-            if !own || began > last {
+            if !own || began > last && terms.without.keeps(Rule::ReleaseEnds) {
                 return Some(End::Released);
             }
             hold.not_before = began.plus(READ_APART);
@@ -250,7 +258,11 @@ impl Lease {
             terms.transactional || now.boot.since(justified) <= terms.settings.claim_within;
         match answer {
             Answer::Done if in_time => {
-                hold.good = began;
+                hold.good = if terms.without.keeps(Rule::EndFromStart) {
+                    began
+                } else {
+                    now.boot
+                };
                 hold.lasts = lasts;
                 if hold
                     .open
@@ -266,7 +278,7 @@ impl Lease {
                     hold.value = None;
                 }
                 hold.written = true;
-                if hold.parking {
+                if hold.parking && hold.want == Want::Park {
                     return Some(End::Parked);
                 }
             }
@@ -284,13 +296,18 @@ impl Lease {
     /// What to do now that everything known has been taken in.
     fn plan(&mut self, terms: &Terms, now: Now, hold: &mut Hold) -> Next {
         let end = hold.end(terms);
-        if hold.flight.is_some() {
+        let release = hold.want == Want::Release && !terms.without.keeps(Rule::OneAtATime);
+        if hold.flight.is_some() && !release {
             return Next::Wait(end);
         }
         let granted =
             hold.written && matches!(hold.want, Want::Step(_) | Want::Record | Want::Stopping);
         let renew_at = hold.renew_at(terms).max(hold.not_before);
-        let look_at = hold.seen.plus(terms.settings.ttl / 3).max(hold.not_before);
+        let look_at = if terms.without.keeps(Rule::SeenWithinL) {
+            hold.seen.plus(terms.settings.ttl / 3).max(hold.not_before)
+        } else {
+            Moment::MAX
+        };
         if hold.want == Want::Keep && now.boot < renew_at && now.boot < look_at {
             return Next::Wait(renew_at.min(look_at).min(end));
         }
@@ -342,7 +359,7 @@ impl Lease {
             }
         };
         let replaces = hold.value.clone();
-        let value = self.write(now, terms.ttl, state, step);
+        let value = self.write(terms, now, terms.ttl, (state, step));
         hold.flight = Some(Flight::Write {
             began: now.boot,
             justified: hold.seen,

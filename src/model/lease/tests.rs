@@ -7,6 +7,7 @@
 
 mod claiming;
 mod holding;
+mod removing;
 
 use super::*;
 use crate::model::id::RunId;
@@ -36,6 +37,7 @@ impl Drive {
             settings: LeaseSettings::default(),
             ttl: secs(L),
             transactional: false,
+            without: Without::NOTHING,
         };
         let own = Lock {
             step: 0,
