@@ -1,5 +1,16 @@
-//! The engine in bad weather: simulated years of runners, nodes, jobs and operators, from one seed each.
+//! The engine in bad weather: simulated years of runners, nodes, jobs and operators, each world from one seed.
+//!
+//! The real engine (`engine::round`, `engine::operate`) runs on virtual time over a cloud that answers as EC2 and SSM may,
+//! with the node's wrapper as the design has it. Checkers stand beside it: they see what truly happened, and nothing of
+//! the engine. A violation is printed with its seed, its commit and what went before it.
+//!
+//! `ROUNDSMAN_SIM_SEED` is the first seed (1), `ROUNDSMAN_SIM_WORLDS` how many worlds are played: 48 are 20 years, 2,400
+//! a thousand.
 
+#[path = "simulation/broken.rs"]
+mod broken;
+#[path = "simulation/campaign.rs"]
+mod campaign;
 #[path = "simulation/chaos.rs"]
 mod chaos;
 #[path = "simulation/checks.rs"]
@@ -22,46 +33,96 @@ mod site;
 mod ssm;
 #[path = "simulation/store.rs"]
 mod store;
+#[path = "simulation/trace.rs"]
+mod trace;
 #[path = "simulation/world.rs"]
 mod world;
 #[path = "simulation/wrapper.rs"]
 mod wrapper;
+#[path = "simulation/writes.rs"]
+mod writes;
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use campaign::{Campaign, say};
+use faults::Faults;
+use roundsman::model::rule::Without;
 
-use checks::Checks;
-use faults::{Class, Faults};
-use site::Site;
-use world::World;
+/// How often each fault has to happen in a run that counts.
+const LEAST: u64 = 1_000;
+
+/// How many worlds make 20 years.
+const WORLDS: u64 = 48;
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test's own settings, not the program's"
+)]
+fn setting(name: &str, default: u64) -> u64 {
+    let text = std::env::var(format!("ROUNDSMAN_SIM_{name}")).ok();
+    text.map_or(default, |text| {
+        text.parse()
+            .unwrap_or_else(|_| panic!("ROUNDSMAN_SIM_{name} is {text:?}, which is no number"))
+    })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how fast the simulator is can only be told by a real clock"
+)]
+fn seconds_of<T>(work: impl FnOnce() -> T) -> (T, f64) {
+    let began = std::time::Instant::now();
+    let value = work();
+    (value, began.elapsed().as_secs_f64())
+}
 
 #[test]
-fn trial() {
-    let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
-    let seasons = std::env::var("SEASONS").ok().and_then(|s| s.parse().ok()).unwrap_or(2);
-    let trace = std::env::var("TRACE").is_ok();
-    let site = Site::new(seed, std::env::var("NOFENCE").is_err());
-    let checks = Rc::new(RefCell::new(Checks::new(&site)));
-    let seen = Rc::clone(&checks);
-    let mut storm = Faults::kept(&site.lease);
-    match std::env::var("BREAK").as_deref() {
-        Ok("stale") => storm.stale_by = site.lease.staleness * 6,
-        Ok("late") => storm.late_by = site.lease.request_life * 3,
-        Ok("clock") => storm.clock_off = site.lease.skew * 40,
-        Ok("careless") => storm.careless = true,
-        _ => {}
+fn twenty_years_of_bad_weather_break_no_promise() {
+    let campaign = Campaign {
+        first_seed: setting("SEED", 1),
+        worlds: setting("WORLDS", WORLDS),
+        seasons: 11,
+        storm: Faults::kept,
+        without: Without::NOTHING,
+    };
+    let (outcome, took) = seconds_of(|| campaign.play());
+    say(&format!(
+        "{:.1} years in {took:.0} s on two threads: {:.2} years a second\n{}\n{:?}",
+        campaign.years(),
+        campaign.years() / took,
+        outcome.table(),
+        outcome.figures
+    ));
+    if let Some((seed, violation)) = outcome.first.first() {
+        panic!(
+            "{} of {} worlds broke a promise: {:?}\n{}",
+            outcome.first.len(),
+            campaign.worlds,
+            outcome.broken,
+            campaign.explain(*seed, violation)
+        );
     }
-    let began = std::time::Instant::now();
-    let totals = World::play(&site, &storm, seasons, Box::new(move |fact| {
-        if trace { println!("{:?} {:?}", fact.at.0, fact.what); }
-        seen.borrow_mut().see(fact);
-    }), trace);
-    let took = began.elapsed();
-    let checks = checks.borrow();
-    println!("{} nodes {} machines {} jobs lease {:?}", site.zones.len(), site.machines, site.jobs.len(), site.lease);
-    for (class, count) in Class::ALL.iter().zip(&totals) { println!("{:28} {count}", class.label()); }
-    println!("{:#?}", checks.figures);
-    for violation in checks.violations.iter().take(10) { println!("{:?} {violation:?}", violation.at.0); }
-    for promise in checks::Promise::ALL { println!("{promise:?} {}", checks.count(promise)); }
-    println!("{} days in {took:?}", 14 * seasons);
+    if campaign.worlds >= WORLDS {
+        assert_eq!(
+            outcome.rarer_than(LEAST),
+            [],
+            "a run counts only when every fault happened at least {LEAST} times"
+        );
+    }
+}
+
+#[test]
+fn the_same_seed_plays_the_same_world_and_another_one_another() {
+    let campaign = Campaign {
+        first_seed: 5,
+        worlds: 1,
+        seasons: 1,
+        storm: Faults::kept,
+        without: Without::NOTHING,
+    };
+    let first = campaign.play_one(5);
+    let again = campaign.play_one(5);
+    assert_eq!(
+        (first.digest, first.totals, first.figures),
+        (again.digest, again.totals, again.figures)
+    );
+    assert_ne!(first.digest, campaign.play_one(6).digest);
 }

@@ -31,7 +31,7 @@ impl Cloud {
                 return Vec::new();
             };
             node.up = false;
-            self.kill_all(node)
+            node.fence.kill_all()
         };
         for execution in executions {
             self.tell(What::Ended {
@@ -92,7 +92,18 @@ impl Cloud {
     fn set_agent(&self, id: &NodeId, online: bool) {
         if let Some(node) = self.nodes.borrow_mut().get_mut(id) {
             node.agent_online = online;
-            node.node.agent = if online { Agent::Online } else { Agent::Offline };
+            node.node.agent = if online {
+                Agent::Online
+            } else {
+                Agent::Offline
+            };
+        }
+    }
+
+    fn set_node_clock(&self, id: &NodeId, most: Duration) {
+        let off_ms = self.off_within(i64::try_from(most.as_millis()).unwrap_or(0));
+        if let Some(node) = self.nodes.borrow_mut().get_mut(id) {
+            node.clock_off_ms = off_ms;
         }
     }
 
@@ -127,7 +138,12 @@ impl Cloud {
 
     /// Somebody types something over one of our tags, and takes it back later when it still stands.
     fn type_garbage(self: &Rc<Self>, id: &NodeId, key: &str) {
-        let texts = ["yes", "v1 run=soon", "2099-01-01T00:00:00Z", "locked by bob"];
+        let texts = [
+            "yes",
+            "v1 run=soon",
+            "2099-01-01T00:00:00Z",
+            "locked by bob",
+        ];
         let text = texts[usize::try_from(self.lots.below(4)).unwrap_or(0)];
         self.meddle(id, &[(key.to_owned(), Some(text.to_owned()))]);
         let (id, key) = (id.clone(), key.to_owned());
@@ -148,6 +164,7 @@ impl Cloud {
         for id in ids {
             self.bring_up(&id, &[]);
             self.set_agent(&id, true);
+            self.set_node_clock(&id, self.lease.skew / 2);
             self.empty_tags(&id);
             let tags = self.true_tags(&id).unwrap_or_default();
             let unreadable = tags.iter().filter(|(key, value)| {
@@ -240,7 +257,11 @@ impl World {
                 cloud.type_garbage(node, key);
             }
             11..14 => self.step_clock(),
-            14..16 => self.set_node_clock(node),
+            14..16 => {
+                fired(Class::ClockOffset);
+                let most = cloud.faults.borrow().clock_off;
+                cloud.set_node_clock(node, most);
+            }
             16..18 => {
                 let machine = self.any_machine();
                 let for_ = cloud.lots.between(minutes(1), minutes(90));
@@ -262,15 +283,5 @@ impl World {
         cloud.tell_fate(&machine.name, || {
             format!("its clock is set {} ms off", machine.off_ms.get())
         });
-    }
-
-    fn set_node_clock(&self, id: &NodeId) {
-        let cloud = &self.cloud;
-        let most = i64::try_from(cloud.faults.borrow().clock_off.as_millis()).unwrap_or(0);
-        let off_ms = cloud.off_within(most);
-        if let Some(node) = cloud.nodes.borrow_mut().get_mut(id) {
-            node.clock_off_ms = off_ms;
-            cloud.fired.count(Class::ClockOffset);
-        }
     }
 }

@@ -91,6 +91,23 @@ pub(crate) struct Figures {
     pub(crate) done_and_failed: u64,
 }
 
+impl Figures {
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.invocations += other.invocations;
+        self.claims += other.claims;
+        self.claims_lost += other.claims_lost;
+        self.leases_lost += other.leases_lost;
+        self.committed += other.committed;
+        self.failed += other.failed;
+        self.executions += other.executions;
+        self.refused += other.refused;
+        self.answered += other.answered;
+        self.unfenced_overlaps += other.unfenced_overlaps;
+        self.done_again += other.done_again;
+        self.done_and_failed += other.done_and_failed;
+    }
+}
+
 /// All checkers of one world.
 #[derive(Debug)]
 pub(crate) struct Checks {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use roundsman::io::memory::{Lots, MemoryClock};
 use roundsman::model::id::NodeId;
 use roundsman::model::node::{Agent, Node, Service};
+use roundsman::model::rule::{Rule, Without};
 use roundsman::model::settings::LeaseSettings;
 use roundsman::model::tag::{TAGS_MAX, Tags};
 use roundsman::model::time::Moment;
@@ -29,8 +30,8 @@ pub(crate) struct Cloud {
     pub(crate) faults: RefCell<Faults>,
     pub(crate) fired: Fired,
     pub(crate) lease: LeaseSettings,
-    /// Whether the nodes' wrapper refuses what it should, or executes whatever it gets.
-    pub(crate) fenced: bool,
+    /// The rules that are taken out of store and wrapper.
+    pub(crate) without: Without,
     pub(crate) nodes: RefCell<BTreeMap<NodeId, SimNode>>,
     pub(crate) ssm: Ssm,
     pub(crate) runner_steps: RunnerSteps,
@@ -83,7 +84,7 @@ impl Cloud {
     pub(crate) fn new(
         seed: u64,
         lease: LeaseSettings,
-        fenced: bool,
+        without: Without,
         witness: Witness,
         traced: bool,
     ) -> Rc<Self> {
@@ -93,7 +94,7 @@ impl Cloud {
             faults: RefCell::new(Faults::calm(&lease)),
             fired: Fired::default(),
             lease,
-            fenced,
+            without,
             nodes: RefCell::default(),
             ssm: Ssm::default(),
             runner_steps: RunnerSteps::default(),
@@ -276,6 +277,7 @@ impl Cloud {
                 )));
             };
             let tags = &node.node.tags;
+            let exact = self.without.keeps(Rule::ExactDelete);
             match mutation {
                 Mutation::Put(pairs) => {
                     let new = pairs
@@ -298,7 +300,8 @@ impl Cloud {
                 Mutation::Delete(pairs) => changes.extend(
                     pairs
                         .iter()
-                        .filter(|(key, value)| tags.get(key) == Some(value))
+                        .filter(|(key, value)| tags.get(key) == Some(value) || !exact)
+                        .filter(|(key, _)| tags.contains_key(key))
                         .map(|(key, _)| (key.clone(), None)),
                 ),
             }

@@ -65,15 +65,23 @@ pub(crate) enum What {
     /// What an invocation reported.
     Told {
         process: u64,
-        job: Name,
         event: Box<Event>,
     },
     /// An invocation began.
-    Invoked { process: u64, job: Name },
+    Invoked {
+        process: u64,
+        job: Name,
+    },
     /// It is over. `crashed`: it did not get to say anything.
-    Over { process: u64, crashed: bool },
+    Over {
+        process: u64,
+        crashed: bool,
+    },
     /// Something happened to a runner or a node.
-    Fate { whom: String, what: String },
+    Fate {
+        whom: String,
+        what: String,
+    },
     NodeAdded {
         node: NodeId,
         zone: String,

@@ -32,7 +32,8 @@ impl World {
         let cloud = &self.cloud;
         let process = Process::new(cloud.number(), &self.any_machine(), None);
         let actor = Actor::new(Handle::new(cloud, &process));
-        let job = &self.jobs[usize::try_from(cloud.lots.below(self.jobs.len() as u64)).unwrap_or(0)];
+        let job =
+            &self.jobs[usize::try_from(cloud.lots.below(self.jobs.len() as u64)).unwrap_or(0)];
         let Some(node) = cloud.any_node() else {
             return;
         };
@@ -105,7 +106,10 @@ impl World {
             return;
         };
         let which = Which::Run(lock.run);
-        if release(actor, &node, &job.rules.keys.lock, &which).await.is_ok() {
+        if release(actor, &node, &job.rules.keys.lock, &which)
+            .await
+            .is_ok()
+        {
             cloud.fired.count(Class::Release);
         }
     }

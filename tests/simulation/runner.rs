@@ -132,16 +132,12 @@ impl Shell for RunnerHandle {
             let Some(step) = all.get_mut(&execution) else {
                 return std::task::Poll::Ready(Delivery::Unknown("no such step".to_owned()));
             };
-            match step.delivery.clone() {
-                Some(delivery) => {
-                    all.remove(&execution);
-                    std::task::Poll::Ready(delivery)
-                }
-                None => {
-                    step.waker = Some(context.waker().clone());
-                    std::task::Poll::Pending
-                }
-            }
+            let Some(delivery) = step.delivery.clone() else {
+                step.waker = Some(context.waker().clone());
+                return std::task::Poll::Pending;
+            };
+            all.remove(&execution);
+            std::task::Poll::Ready(delivery)
         });
         Ok(delivery.await)
     }

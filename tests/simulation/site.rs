@@ -10,9 +10,16 @@ use roundsman::model::job::{
     Cleanup, Count, Divider, Fence, Job, Limits, NewNodes, On, OnStop, Per, Selector, Step,
     StepAction, When,
 };
+use roundsman::model::rule::{Rule, Without};
 use roundsman::model::settings::LeaseSettings;
 use roundsman::model::tag::Keys;
 use roundsman::model::view::Rules;
+
+/// The fence on the node: all that the wrapper refuses.
+pub(crate) fn no_fence() -> Without {
+    let fence = [Rule::Mark, Rule::NotAfter, Rule::KernelLock, Rule::Journal];
+    fence.into_iter().fold(Without::NOTHING, Without::and)
+}
 
 /// A job, and how it is invoked.
 #[derive(Debug, Clone)]
@@ -28,7 +35,8 @@ pub(crate) struct SimJob {
 pub(crate) struct Site {
     pub(crate) seed: u64,
     pub(crate) lease: LeaseSettings,
-    pub(crate) fenced: bool,
+    /// The rules that are taken out.
+    pub(crate) without: Without,
     pub(crate) zones: Vec<&'static str>,
     pub(crate) machines: u64,
     pub(crate) jobs: Vec<SimJob>,
@@ -78,7 +86,7 @@ fn job(name: &str, every: Duration, steps: Vec<Step>) -> Job {
 }
 
 impl Site {
-    pub(crate) fn new(seed: u64, fenced: bool) -> Self {
+    pub(crate) fn new(seed: u64, without: Without) -> Self {
         let lots = Lots::new(seed ^ 0x5e17_e5ee_d000_0000);
         let lease = lease(&lots);
         let mut jobs = vec![
@@ -109,7 +117,7 @@ impl Site {
             jobs.push(patch);
         }
         let zones = ["a", "b", "c"];
-        let nodes = 3 + usize::try_from(lots.below(4)).unwrap_or(0);
+        let nodes = 3 + usize::try_from(lots.below(3)).unwrap_or(0);
         let limit = 1 + u32::try_from(lots.below(3)).unwrap_or(0);
         let in_work = lots.chance(500_000);
         let per_zone = limit > 1 && lots.chance(500_000);
@@ -125,12 +133,14 @@ impl Site {
                 });
             }
         }
-        let period = hours(2 + lots.below(3));
-        let jobs = jobs.into_iter().map(|job| invoked(job, lease, period, &lots));
+        let period = hours(4 + lots.below(4));
+        let jobs = jobs
+            .into_iter()
+            .map(|job| invoked(job, (lease, without), period, &lots));
         Self {
             seed,
             lease,
-            fenced,
+            without,
             zones: (0..nodes).map(|n| zones[n % zones.len()]).collect(),
             machines: 2 + lots.below(3),
             jobs: jobs.collect(),
@@ -138,11 +148,21 @@ impl Site {
     }
 }
 
-fn invoked(job: Job, lease: LeaseSettings, period: Duration, lots: &Lots) -> SimJob {
+fn invoked(
+    job: Job,
+    (lease, without): (LeaseSettings, Without),
+    period: Duration,
+    lots: &Lots,
+) -> SimJob {
     let keys = Keys::new("", &job.task, None).expect("keys");
-    let max = if lots.chance(300_000) { Some(1) } else { None };
+    let max = if lots.chance(300_000) { Some(3) } else { None };
     SimJob {
-        rules: Rules { job, keys, lease },
+        rules: Rules {
+            job,
+            keys,
+            lease,
+            without,
+        },
         orders: Orders {
             only: None,
             max,

@@ -91,7 +91,6 @@ impl Cloud {
         {
             let mut nodes = self.nodes.borrow_mut();
             let node = nodes.get_mut(id)?;
-            node.sends.push_back(send);
             let mut all = self.ssm.0.borrow_mut();
             while let Some(oldest) = node.sends.front()
                 && all
@@ -111,6 +110,7 @@ impl Cloud {
                 wakers: Vec::new(),
             };
             all.insert(send, sent);
+            node.sends.push_back(send);
         }
         // At the end of both times SSM says `DeliveryTimedOut`, whatever is true.
         self.after(delivery + execution, move |cloud| {
@@ -151,8 +151,20 @@ impl Cloud {
             let Some(sent) = all.get(&send) else {
                 return;
             };
+            // What the executor says of these two is for certain, as the design takes it, unless it is not.
+            let heeded = !self.lots.chance(self.faults.borrow().cancel_unheeded);
+            if matches!(sent.stage, Stage::Undelivered)
+                || (matches!(sent.stage, Stage::Cancelled) && heeded)
+            {
+                return;
+            }
             let over = sent.stage.is_over();
-            (sent.node.clone(), sent.payload.clone(), sent.tried_until, over)
+            (
+                sent.node.clone(),
+                sent.payload.clone(),
+                sent.tried_until,
+                over,
+            )
         };
         let reachable = {
             let nodes = self.nodes.borrow();
@@ -268,7 +280,11 @@ impl Handle {
             if sent.stage.is_over() {
                 return Poll::Ready(Some((sent.stage.clone(), sent.payload.job.clone())));
             }
-            if !sent.wakers.iter().any(|known| known.will_wake(context.waker())) {
+            if !sent
+                .wakers
+                .iter()
+                .any(|known| known.will_wake(context.waker()))
+            {
                 sent.wakers.push(context.waker().clone());
             }
             Poll::Pending
@@ -304,7 +320,9 @@ impl Shell for Handle {
         }
         let late = chance(Class::SendLate, faults.send_late);
         let arrives = if late {
-            self.cloud.lots.between(there, self.cloud.lease.request_life)
+            self.cloud
+                .lots
+                .between(there, self.cloud.lease.request_life)
         } else {
             there
         };
@@ -367,7 +385,6 @@ impl Shell for Handle {
                         .between(Duration::from_millis(100), Duration::from_secs(5));
                     cloud.after(takes, move |cloud| cloud.stop_step(&id, &payload));
                 }
-                // Best effort: what is on its way to the agent may arrive all the same.
                 Stage::Waiting => cloud.set_stage(send, Stage::Cancelled),
                 _ => {}
             }

@@ -26,11 +26,11 @@ pub(crate) fn unreachable() -> PortError {
     PortError::new(ErrorKind::Unreachable, "no answer in time")
 }
 
-fn milliseconds(least: u64, most: u64, handle: &Handle) -> Duration {
-    handle.cloud.lots.between(
-        Duration::from_millis(least),
-        Duration::from_millis(most),
-    )
+pub(crate) fn milliseconds(least: u64, most: u64, handle: &Handle) -> Duration {
+    handle
+        .cloud
+        .lots
+        .between(Duration::from_millis(least), Duration::from_millis(most))
 }
 
 impl Handle {
@@ -92,107 +92,6 @@ impl Handle {
         };
         self.process.answered(date, begun, self.wall());
         Ok(value)
-    }
-
-    async fn mutate(&self, id: &NodeId, mutation: Mutation) -> Result<(), WriteError> {
-        // A write that is begun is signed at once, as far as the protocol may know: what freezes its process in between
-        // makes it late, and lateness has its bound.
-        let (begun, late_by) = (self.cloud.clock.boot(), self.cloud.faults.borrow().late_by);
-        if let Err(error) = self.refused(late_by / 2).await {
-            // Of an internal error nobody knows what it left behind: half of them have done what they were asked to.
-            return Err(match error.kind {
-                ErrorKind::Unreachable => {
-                    if self.cloud.lots.chance(500_000) {
-                        let _ = self.cloud.land(
-                            id,
-                            &mutation,
-                            &self.process.by(id),
-                            begun,
-                        );
-                    }
-                    WriteError::Unknown(error)
-                }
-                _ => WriteError::Refused(error),
-            });
-        }
-        let (id, cloud) = (id.clone(), Rc::clone(&self.cloud));
-        let conflict = cloud.faults.borrow().conflict;
-        let together = cloud.write_begins(&id) && cloud.lots.chance(500_000);
-        if together || cloud.lots.chance(conflict) {
-            cloud.fired.count(Class::Conflict);
-            self.sleep(milliseconds(20, 200, self)).await;
-            cloud.write_over(&id);
-            let error = PortError::new(ErrorKind::Conflict, "ConcurrentTagAccess");
-            return Err(WriteError::Refused(error));
-        }
-        self.send_mutation(id, mutation, begun).await
-    }
-
-    /// A write on its way: in time, late, twice, or never; answered or not.
-    async fn send_mutation(
-        &self,
-        id: NodeId,
-        mutation: Mutation,
-        began: Moment,
-    ) -> Result<(), WriteError> {
-        let cloud = &self.cloud;
-        let faults = cloud.faults.borrow().clone();
-        let by = self.process.by(&id);
-        let (there, back) = self.latencies();
-        let land_later = |span: Duration| {
-            let (id, mutation, by) = (id.clone(), mutation.clone(), by.clone());
-            cloud.after(span, move |cloud| {
-                cloud.tell_fate(id.as_str(), || {
-                    format!("a write of {:?} before lands: {mutation:?}", span)
-                });
-                let _ = cloud.land(&id, &mutation, &by, began);
-            });
-        };
-        let late = || {
-            let left = faults.late_by.saturating_sub(cloud.clock.boot().since(began));
-            cloud.lots.between(there.min(left), left)
-        };
-        if cloud.lots.chance(faults.write_lost) {
-            cloud.fired.count(Class::WriteLost);
-            self.sleep(CALL_TIMEOUT).await;
-            cloud.write_over(&id);
-            return Err(WriteError::Unknown(unreachable()));
-        }
-        if cloud.lots.chance(faults.write_late) {
-            cloud.fired.count(Class::WriteLate);
-            land_later(late());
-            self.sleep(CALL_TIMEOUT).await;
-            cloud.write_over(&id);
-            return Err(WriteError::Unknown(unreachable()));
-        }
-        if cloud.lots.chance(faults.write_twice) {
-            cloud.fired.count(Class::WriteTwice);
-            land_later(late());
-        }
-        let unanswered = cloud.lots.chance(faults.write_answer_lost);
-        let slot = Rc::new(RefCell::new(None));
-        let answer = Rc::clone(&slot);
-        let begun = self.wall();
-        cloud.after(there, move |cloud| {
-            let landed = cloud.land(&id, &mutation, &by, began);
-            cloud.write_over(&id);
-            *answer.borrow_mut() = Some((landed, floor_second(cloud.clock.wall())));
-        });
-        if unanswered || there + back >= CALL_TIMEOUT {
-            if unanswered {
-                cloud.fired.count(Class::WriteAnswerLost);
-            }
-            self.sleep(CALL_TIMEOUT).await;
-            return Err(WriteError::Unknown(unreachable()));
-        }
-        self.sleep(there + back).await;
-        match slot.take() {
-            Some((landed, date)) => {
-                self.process.answered(date, begun, self.wall());
-                landed
-            }
-            None => Err(WriteError::Unknown(unreachable())),
-        }
     }
 }
 

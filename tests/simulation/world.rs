@@ -66,13 +66,15 @@ impl World {
         witness: Witness,
         traced: bool,
     ) -> Totals {
-        let cloud = Cloud::new(site.seed, site.lease, site.fenced, witness, traced);
+        let cloud = Cloud::new(site.seed, site.lease, site.without, witness, traced);
         for zone in &site.zones {
             cloud.add_node(zone);
         }
         let off = i64::try_from(site.lease.skew.as_millis() / 2).unwrap_or(0);
         let machines = (0..site.machines).map(|n| {
-            let base = cloud.lots.between(Duration::ZERO, Duration::from_secs(1_000_000));
+            let base = cloud
+                .lots
+                .between(Duration::ZERO, Duration::from_secs(1_000_000));
             Machine::new(&format!("machine {n}"), cloud.off_within(off), base)
         });
         let world = Self {
@@ -158,7 +160,6 @@ impl World {
         let report = |event: Event| {
             cloud.tell(What::Told {
                 process: id,
-                job: name.clone(),
                 event: Box::new(event),
             });
         };
@@ -189,12 +190,16 @@ impl World {
         let cloud = &self.cloud;
         let signal = cloud.faults.borrow().signal;
         if cloud.lots.chance(signal) {
-            let most = Duration::from_secs(3_000);
+            let most = Duration::from_secs(if cloud.lots.chance(500_000) {
+                40
+            } else {
+                1_200
+            });
             self.sleep(cloud.lots.between(Duration::ZERO, most)).await;
             cloud.fired.count(Class::Signal);
             bell.ring();
-            if cloud.lots.chance(400_000) {
-                let most = Duration::from_secs(120);
+            if cloud.lots.chance(800_000) {
+                let most = Duration::from_secs(60);
                 self.sleep(cloud.lots.between(Duration::ZERO, most)).await;
                 cloud.fired.count(Class::SecondSignal);
                 bell.ring();

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use roundsman::model::id::{ClaimId, Name, NodeId, RunId};
 use roundsman::model::job::On;
 use roundsman::model::outcome::{Delivery, Outcome};
+use roundsman::model::rule::{Rule, Without};
 use roundsman::port::Clock;
 
 use crate::cloud::{Cloud, SimNode};
@@ -91,24 +92,39 @@ enum Verdict {
 }
 
 impl Fence {
-    fn judge(&mut self, payload: &Payload, boot: u64, too_late: bool) -> Verdict {
-        if self.mark.is_some_and(|mark| mark > payload.claim) {
+    /// The node goes down under whatever runs there. No result is recorded. Tells the sends that were attached.
+    pub(crate) fn kill_all(&mut self) -> (Vec<u64>, Vec<u64>) {
+        let mut executions = Vec::new();
+        let mut sends = Vec::new();
+        for running in self.running.drain(..) {
+            executions.push(running.execution);
+            sends.extend(running.sends);
+        }
+        (executions, sends)
+    }
+
+    fn judge(&mut self, payload: &Payload, boot: u64, too_late: bool, without: Without) -> Verdict {
+        let superseded = self.mark.is_some_and(|mark| mark > payload.claim);
+        if superseded && without.keeps(Rule::Mark) {
             return Verdict::Answers(Outcome::Superseded);
         }
-        self.mark = Some(payload.claim);
-        if too_late {
-            return Verdict::Answers(Outcome::TooLate);
-        }
+        self.mark = self.mark.max(Some(payload.claim));
         let attempt = (payload.run, payload.step, payload.attempt);
         let lives = self.running.iter().any(|each| each.attempt == attempt);
-        match self.journal.get(&attempt) {
+        let entry = self.journal.get(&attempt);
+        match entry.filter(|_| without.keeps(Rule::Journal)) {
             Some(Entry {
                 ended: Some(outcome),
                 ..
             }) => Verdict::Answers(*outcome),
             Some(entry) if entry.boot == boot && lives => Verdict::Attaches,
             Some(_) => Verdict::Answers(Outcome::Interrupted),
-            None if !self.running.is_empty() => Verdict::Answers(Outcome::Busy),
+            // Only what would be started can come too late: a send that is delivered a second time, hours after the
+            // first, must not hide the step that the first has started.
+            None if too_late && without.keeps(Rule::NotAfter) => Verdict::Answers(Outcome::TooLate),
+            None if !self.running.is_empty() && without.keeps(Rule::KernelLock) => {
+                Verdict::Answers(Outcome::Busy)
+            }
             None => Verdict::Starts,
         }
     }
@@ -131,11 +147,8 @@ impl Cloud {
             .unwrap_or_default();
         // The shell's clock has whole seconds.
         let too_late = clock.as_second() > payload.not_after.as_second();
-        let verdict = if self.fenced {
-            node.fence.judge(payload, node.boot, too_late)
-        } else {
-            Verdict::Starts
-        };
+        let boot = node.boot;
+        let verdict = node.fence.judge(payload, boot, too_late, self.without);
         let attempt = (payload.run, payload.step, payload.attempt);
         let answer = match verdict {
             Verdict::Answers(outcome) => Some(outcome),
@@ -218,13 +231,7 @@ impl Cloud {
     }
 
     /// A step ends, unless its node went down under it or it was stopped before.
-    fn finish(
-        self: &Rc<Self>,
-        id: &NodeId,
-        execution: u64,
-        payload: &Payload,
-        outcome: Outcome,
-    ) {
+    fn finish(self: &Rc<Self>, id: &NodeId, execution: u64, payload: &Payload, outcome: Outcome) {
         let sends = {
             let mut nodes = self.nodes.borrow_mut();
             let Some(node) = nodes.get_mut(id) else {
@@ -267,16 +274,5 @@ impl Cloud {
                 cloud.finish(&id, execution, &payload, Outcome::Interrupted);
             });
         }
-    }
-
-    /// The node goes down under whatever runs there. No result is recorded. Tells the sends that were attached.
-    pub(crate) fn kill_all(&self, node: &mut SimNode) -> (Vec<u64>, Vec<u64>) {
-        let mut executions = Vec::new();
-        let mut sends = Vec::new();
-        for running in node.fence.running.drain(..) {
-            executions.push(running.execution);
-            sends.extend(running.sends);
-        }
-        (executions, sends)
     }
 }

@@ -71,9 +71,7 @@ impl Checks {
             let last = tags.get(&key).and_then(|text| parse_stamp(text));
             let served = last.is_some_and(|last| now < later(last, every + SERVED_WITHIN));
             if !served {
-                let what = format!(
-                    "{node} was not served: {key} is {last:?}, at {now}; {tags:?}"
-                );
+                let what = format!("{node} was not served: {key} is {last:?}, at {now}; {tags:?}");
                 self.broken(at, Promise::Served, what);
             }
         }

@@ -22,6 +22,8 @@ pub(crate) struct TagHistory {
     executions: BTreeMap<u64, Execution>,
     /// Runs whose work is all done, and not recorded yet: since when.
     pub(super) unrecorded: BTreeMap<(NodeId, Name, RunId), Moment>,
+    /// When an operator last marked work as done, by node and key.
+    marked: BTreeMap<(NodeId, String), Moment>,
     /// Since when a lock tag has been one that cannot be read.
     unreadable_since: BTreeMap<NodeId, Moment>,
 }
@@ -148,11 +150,18 @@ impl Checks {
         };
         let By::Runner { job, own, .. } = changed.by else {
             // Whatever was done before is accounted for by it.
+            let key = (changed.node.clone(), changed.key.to_owned());
+            self.tags.marked.insert(key, changed.at);
             self.record(changed.node, &task, after);
             return;
         };
+        // A completion that was on its way when an operator marked the node may land over the mark.
+        let key = (changed.node.clone(), changed.key.to_owned());
+        let marked = self.tags.marked.remove(&key);
+        let overtaken = marked.is_some_and(|marked| changed.began < marked);
         if let Some(before) = changed.before.and_then(parse_stamp)
             && after < before
+            && !overtaken
             && !changed.before.is_some_and(|text| text.starts_with("2099"))
         {
             let what = format!(
