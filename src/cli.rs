@@ -7,6 +7,7 @@ pub mod diagnostics;
 pub mod exit;
 pub mod failure;
 pub mod jobs;
+pub mod kept;
 pub mod problem;
 pub mod report;
 pub mod settings;

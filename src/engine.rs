@@ -2,10 +2,11 @@
 //!
 //! [`round`] is one invocation: it looks at the fleet, takes what may be taken and keeps at most so many nodes in
 //! hand. [`visit`] is one node from the claim to the release: one loop that owns renewing, stepping and releasing.
-//! [`operate`] is what operators do by hand. All are generic over the ports and tell what happened as events.
+//! [`operate`] is what operators do by hand, [`probe`] measures the store. All are generic over the ports and tell what happened as events.
 
 pub mod observe;
 pub mod operate;
+pub mod probe;
 pub mod round;
 pub mod stop;
 pub mod variables;

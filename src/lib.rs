@@ -92,6 +92,7 @@
 //! | [`port`], [`event`] | what the engine needs; what it tells |
 //! | [`engine::observe`], [`engine::round`], [`engine::visit`] | a look; an invocation; a node from claim to release |
 //! | [`engine::operate`] | `hold`, `unhold`, `release`, `mark` |
+//! | [`model::probe`], [`engine::probe`] | how stale a store is: what is measured and what follows; the measuring |
 //! | `io::aws` (feature `aws`) | EC2 tags as a store, Auto Scaling groups as fleets, SSM Run Command as a shell |
 //! | [`io::local`] | an inventory in SQLite; steps on this machine or through any transport |
 //! | [`io::wrapper`] and `io/node.sh` | the text that runs a step on a node, the same over every transport |
@@ -99,6 +100,7 @@
 //! | [`io::memory`] | a small working world with a clock of its own, for tests |
 //! | [`cli::args`], [`cli::command`] | the command line, and a file for each command |
 //! | [`cli::settings`], [`cli::jobs`] | defaults, files, environment, flags; where jobs are found |
+//! | [`cli::kept`] | what the last probe found, for `config` |
 //! | [`cli::report`] | events as lines and JSON; tables; the closing sentence |
 //! | [`cli::exit`] | exit statuses, and which one of several counts |
 

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod lock;
 pub mod node;
 pub mod outcome;
+pub mod probe;
 pub mod problem;
 pub mod reason;
 pub mod record;

@@ -5,6 +5,8 @@
 mod chain;
 #[path = "aws/errors.rs"]
 mod errors;
+#[path = "aws/lines.rs"]
+mod lines;
 #[path = "aws/shell.rs"]
 mod shell;
 #[path = "aws/store.rs"]

@@ -281,7 +281,7 @@ fn terraform_is_told_of_every_key_that_the_policy_lets_write() {
     let keys = writing
         .and_then(|each| each["Condition"]["ForAllValues:StringLike"]["aws:TagKeys"].as_array());
     let keys = keys.expect("the policy names keys");
-    assert_eq!(keys.len(), 5);
+    assert_eq!(keys.len(), 6);
     for key in keys.iter().filter_map(Value::as_str) {
         let quoted = format!("\"{}\"", key.trim_end_matches('*'));
         assert!(terraform.contains(&quoted), "{quoted} is not ignored");

@@ -4,7 +4,7 @@ provider "aws" {
   region = "eu-west-1"
 
   ignore_tags {
-    keys         = ["lock", "hold"]
+    keys         = ["lock", "hold", "roundsman-probe"]
     key_prefixes = ["last-", "took-", "fail-"]
   }
 }

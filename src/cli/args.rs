@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, ValueHint};
 
-use crate::model::span::parse_span;
+use crate::model::span::{exact_span, parse_span};
 
 /// Makes the rounds of a fleet: one periodic job, one node after another.
 ///
@@ -117,6 +117,9 @@ pub enum Command {
     Release(Release),
     /// Record work that was done elsewhere
     Mark(Mark),
+    /// Measure how stale tag reads are and how long writes take, and compare that with the settings
+    #[command(long_about = PROBE_ABOUT)]
+    Probe(Probe),
     /// Print the settings in effect and where each came from
     Config(Config),
     /// Print the completion script of a shell
@@ -272,6 +275,47 @@ pub struct Mark {
     /// Why it is recorded by hand
     #[arg(long, value_name = "TEXT")]
     pub reason: String,
+}
+
+const PROBE_ABOUT: &str = "\
+Measure how stale tag reads are and how long writes take, and compare that with the settings
+
+Writes a tag of its own (`roundsman-probe`, after `[tags] prefix`) on one node of an AWS account, reads it all the while \
+over several connections by each call that `run` uses, removes it, and says which lease settings it would choose. \
+Nothing else is written, and no other tag is touched. It is safe on a node that is in service.
+
+The first ctrl-c or SIGTERM ends it early, removes the tag, and shows what was measured so far. The result of a whole \
+probe is kept on this machine; `config` warns of settings that are below it.
+
+A local store needs no probe: it says so, and exits with 0.";
+
+/// `probe`.
+#[derive(Debug, Args)]
+pub struct Probe {
+    /// The node: id, unique name or address
+    pub node: String,
+    /// For how long: 5s to 1d. The longer, the rarer a stale read it can see
+    #[arg(long = "for", value_name = "DURATION", default_value = "2m", value_parser = |text: &str| between(text, 5_000, 86_400_000))]
+    pub for_: std::time::Duration,
+    /// How many connections to read over: 1 to 16
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub connections: u8,
+    /// How far apart the reads by one call over one connection are: 100ms to 10s
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = |text: &str| between(text, 100, 10_000))]
+    pub read_every: std::time::Duration,
+    /// How far apart writes are on average: 1s to 30s
+    #[arg(long, value_name = "DURATION", default_value = "4s", value_parser = |text: &str| between(text, 1_000, 30_000))]
+    pub write_every: std::time::Duration,
+}
+
+fn between(text: &str, least_ms: u64, most_ms: u64) -> Result<std::time::Duration, String> {
+    let ms = std::time::Duration::from_millis;
+    let span = parse_span(text)?;
+    if (ms(least_ms)..=ms(most_ms)).contains(&span) {
+        return Ok(span);
+    }
+    let (least, most) = (exact_span(ms(least_ms)), exact_span(ms(most_ms)));
+    Err(format!("from {least} to {most}"))
 }
 
 /// `config`.

@@ -4,6 +4,7 @@ mod check;
 mod generate;
 mod operate;
 mod plan;
+mod probe;
 mod run;
 mod status;
 
@@ -76,6 +77,7 @@ fn dispatch(cli: Cli, look: crate::cli::report::Look) -> Result<Exit, Failure> {
             Command::Unhold(args) => operate::unhold(&context, &args).await,
             Command::Release(args) => operate::release(&context, &args).await,
             Command::Mark(args) => operate::mark(&context, &args).await,
+            Command::Probe(args) => Box::pin(probe::probe(&context, &args)).await,
             Command::Config(_) => Ok(generate::config(&context)),
             Command::Completions { shell } => Ok(generate::completions(shell)),
             Command::Man => generate::man(),

@@ -5,6 +5,7 @@ mod grid;
 pub mod human;
 pub mod json;
 mod paint;
+pub mod probe;
 pub mod status;
 pub mod table;
 mod terminal;

@@ -22,6 +22,9 @@ use crate::port::{
 
 #[cfg(feature = "aws")]
 mod aws;
+mod lines;
+
+pub use lines::Lines;
 
 /// The world that the settings ask for.
 #[derive(Debug)]
@@ -149,19 +152,7 @@ impl World {
 
     /// The nodes that `wanted` may mean by id, name or address, whatever job they belong to.
     pub async fn find(&self, wanted: &str) -> Result<Vec<Node>, PortError> {
-        match &self.store {
-            AnyStore::Local(store) => {
-                let _ = wanted;
-                store
-                    .read_fleet(&Selector {
-                        all: true,
-                        ..Selector::default()
-                    })
-                    .await
-            }
-            #[cfg(feature = "aws")]
-            AnyStore::Aws(store) => store.find(wanted).await,
-        }
+        self.store.find(wanted).await
     }
 
     /// Whether the policy allows to write and delete these tags on a node, asked without changing anything.
@@ -177,6 +168,25 @@ impl World {
             }
             #[cfg(feature = "aws")]
             AnyStore::Aws(store) => store.may_tag(node, put).await,
+        }
+    }
+}
+
+impl AnyStore {
+    /// The nodes that `wanted` may mean by id, name or address, whatever job they belong to.
+    pub async fn find(&self, wanted: &str) -> Result<Vec<Node>, PortError> {
+        match self {
+            Self::Local(store) => {
+                let _ = wanted;
+                store
+                    .read_fleet(&Selector {
+                        all: true,
+                        ..Selector::default()
+                    })
+                    .await
+            }
+            #[cfg(feature = "aws")]
+            Self::Aws(store) => store.find(wanted).await,
         }
     }
 }

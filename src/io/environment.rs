@@ -52,20 +52,24 @@ fn user_of(uid: u32, passwd: &str) -> Option<String> {
 ///
 /// `None`: there is no home directory either, and a setting has to say it.
 pub fn default_store() -> Option<PathBuf> {
-    store_in(&|name| std::env::var_os(name).filter(|value| !value.is_empty()))
+    state_directory().map(|directory| directory.join(STORE_FILE))
 }
 
-fn store_in(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+/// The directory of the same: where what one machine knows is kept.
+pub fn state_directory() -> Option<PathBuf> {
+    state_in(&|name| std::env::var_os(name).filter(|value| !value.is_empty()))
+}
+
+fn state_in(variable: &dyn Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     if let Some(directories) = variable("STATE_DIRECTORY") {
-        let first = std::env::split_paths(&directories).next()?;
-        return Some(first.join(STORE_FILE));
+        return std::env::split_paths(&directories).next();
     }
     // The specification has relative paths ignored.
     let state = variable("XDG_STATE_HOME")
         .map(PathBuf::from)
         .filter(|path| path.is_absolute());
     let state = state.or_else(|| Some(PathBuf::from(variable("HOME")?).join(".local/state")))?;
-    Some(state.join("roundsman").join(STORE_FILE))
+    Some(state.join("roundsman"))
 }
 
 /// Goes to another directory, for `-C`. To be called before anything else looks at a path.
@@ -86,29 +90,23 @@ mod tests {
     );
 
     #[test]
-    fn the_store_lies_where_systemd_or_xdg_say() {
+    fn what_is_kept_lies_where_systemd_or_xdg_say() {
         let table: [Case; 7] = [
             (
                 &[("STATE_DIRECTORY", "/var/lib/r:/var/lib/s"), ("HOME", "/h")],
-                Some("/var/lib/r/roundsman.db"),
+                Some("/var/lib/r"),
             ),
             (
                 &[("XDG_STATE_HOME", "/x"), ("HOME", "/h")],
-                Some("/x/roundsman/roundsman.db"),
+                Some("/x/roundsman"),
             ),
             (
                 &[("XDG_STATE_HOME", "x"), ("HOME", "/h")],
-                Some("/h/.local/state/roundsman/roundsman.db"),
+                Some("/h/.local/state/roundsman"),
             ),
-            (
-                &[("HOME", "/h")],
-                Some("/h/.local/state/roundsman/roundsman.db"),
-            ),
-            (&[("STATE_DIRECTORY", "/s")], Some("/s/roundsman.db")),
-            (
-                &[("XDG_STATE_HOME", "/x")],
-                Some("/x/roundsman/roundsman.db"),
-            ),
+            (&[("HOME", "/h")], Some("/h/.local/state/roundsman")),
+            (&[("STATE_DIRECTORY", "/s")], Some("/s")),
+            (&[("XDG_STATE_HOME", "/x")], Some("/x/roundsman")),
             (&[], None),
         ];
         for (variables, expected) in table {
@@ -119,7 +117,7 @@ mod tests {
                     .map(|(_, value)| value.into())
             };
             assert_eq!(
-                store_in(&look).as_deref(),
+                state_in(&look).as_deref(),
                 expected.map(Path::new),
                 "{variables:?}"
             );

@@ -72,6 +72,10 @@ ulid_id! {
     /// One taking of a node. Ids order the fence: a later claim has a higher id.
     ClaimId
 }
+ulid_id! {
+    /// One invocation of `probe`.
+    ProbeId
+}
 
 impl RunId {
     /// When the run began, from its id (milliseconds of the epoch).

@@ -54,7 +54,7 @@ pub enum Agent {
 }
 
 /// What became of a roundsman command that an executor, or the node's journal, knows of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Activity {
     /// It runs, or may begin to.
     InProgress,

@@ -22,6 +22,8 @@ macro_rules! rules {
 rules! {
     /// A claim waits D > G + 2P. Without: D is one second less, and two claims that crossed both see themselves.
     Settle,
+    /// Three reads, half a second apart, have to agree. Without: one, and a single stale read more lets a rival in.
+    ThreeReads,
     /// Every claim, take-over and adoption has an id of its own. Without: two adopters, or two attempts of one
     /// runner, take each other's value for their own.
     FreshId,

@@ -32,6 +32,25 @@ pub fn format_span(span: Duration) -> String {
     humantime::format_duration(Duration::from_secs(span.as_secs())).to_string()
 }
 
+/// Writes a duration to the millisecond, in units that [`parse_span`] reads: `1s 500ms`. For settings.
+pub fn exact_span(span: Duration) -> String {
+    let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    humantime::format_duration(Duration::from_millis(ms)).to_string()
+}
+
+/// Writes a measured duration with three figures, or in its two largest units from a minute on: `48ms`, `1.24s`,
+/// `1m 3s`.
+pub fn fine_span(span: Duration) -> String {
+    let ms = span.as_millis();
+    match ms {
+        0 => "0ms".to_owned(),
+        1..1_000 => format!("{ms}ms"),
+        1_000..10_000 => format!("{}.{:02}s", ms / 1_000, ms % 1_000 / 10),
+        10_000..60_000 => format!("{}.{}s", ms / 1_000, ms % 1_000 / 100),
+        _ => short_span(span),
+    }
+}
+
 /// Writes a duration in its two largest units: `3h 12m`, `2d 4h`. For people, to whom the seconds of a week tell
 /// nothing; days are the largest unit, since months differ.
 pub fn short_span(span: Duration) -> String {
@@ -77,6 +96,25 @@ mod tests {
         ];
         for (seconds, text) in table {
             assert_eq!(short_span(Duration::from_secs(seconds)), text, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn measured_times_are_told_as_finely_as_they_are_worth() {
+        let table = [
+            (0, "0ms", "0s"),
+            (48, "48ms", "48ms"),
+            (1_249, "1.24s", "1s 249ms"),
+            (12_499, "12.4s", "12s 499ms"),
+            (63_900, "1m 3s", "1m 3s 900ms"),
+        ];
+        for (ms, fine, exact) in table {
+            let span = Duration::from_millis(ms);
+            assert_eq!(
+                (fine_span(span).as_str(), exact_span(span).as_str()),
+                (fine, exact)
+            );
+            assert_eq!(parse_span(exact), Ok(span));
         }
     }
 

@@ -173,6 +173,14 @@ impl Keys {
     }
 }
 
+/// The key under which `probe` writes: nothing else reads or writes it.
+///
+/// # Errors
+/// When the prefix makes a key that EC2 would refuse.
+pub fn probe_key(prefix: &str) -> Result<TagKey, BadKey> {
+    TagKey::new(&format!("{prefix}roundsman-probe"))
+}
+
 /// How many tags a node would have to gain before `needed` keys could all be there, beyond what it may have.
 ///
 /// `aws:` tags are not counted by EC2. Zero: there is room.

@@ -263,3 +263,22 @@ fn check_tells_programs_the_file_the_line_and_what_would_be_right() {
     );
     folder.run(&["hold"]).status(2).says("--fleet <JOB>");
 }
+
+#[test]
+fn a_local_store_needs_no_probe() {
+    let folder = Folder::new(&["a"]);
+    folder
+        .run(&["probe", "a"])
+        .status(0)
+        .says("a local store is one SQLite file");
+    let ran = folder.run(&["probe", "a", "--format", "json"]).status(0);
+    let told: serde_json::Value = serde_json::from_str(&ran.stdout).expect("one object");
+    assert_eq!(
+        (&told["v"], &told["ended"]),
+        (&1.into(), &"not-needed".into())
+    );
+    assert!(
+        !folder.file("state/roundsman.db").exists(),
+        "nothing is made"
+    );
+}

@@ -16,8 +16,10 @@ Prints its port, and ends when its stdin closes, or after 30 minutes. Beside the
 
 Fault modes of every action: deny, throttle, expired, conflict, 500, drop (the connection breaks, nothing is done),
 hang (no answer, nothing is done), hang-after and 500-after (it is done, but the answer does not say so), slow (it is
-done, and answered after `seconds`), late (it is answered at once and done after `seconds`). Of SendCommand also: undeliverable, lost (it runs, and SSM says that it
-was never delivered), unlisted (SSM does not list it for `seconds`), times-out (its executionTimeout is `seconds`).
+done, and answered after `seconds`), late (it is answered at once and done after `seconds`), stale (of reads: the answer
+that the same question had `seconds` ago, every `every`th time). Of SendCommand also: undeliverable, lost (it runs, and
+SSM says that it was never delivered), unlisted (SSM does not list it for `seconds`), times-out (its executionTimeout is
+`seconds`).
 """
 
 import collections
@@ -118,6 +120,7 @@ class StandIn:
 
     def reset(self, _):
         self.calls, self.faults = collections.Counter(), []
+        self.answers = collections.defaultdict(list)
         self.pages, self.ahead = {}, 0
         return {}
 
@@ -137,6 +140,8 @@ class StandIn:
         self.calls[action] += 1
         fault = self.fault(action, body)
         mode = fault.get("mode", "")
+        if mode == "stale":
+            return self.stale(action, service, environ, body, fault, answer)
         if mode in ERRORS:
             return refuse(service, *ERRORS[mode][("ec2", "asg", "ssm").index(service)], answer)
         if mode == "drop":
@@ -169,6 +174,18 @@ class StandIn:
             body = re.sub(rb"(^|&)%s=\d+" % parameter.encode(), b"", body) + b"&%s=%d" % (parameter.encode(), size)
         environ = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         return self.moto(environ, answer)
+
+    def stale(self, action, service, environ, body, fault, answer):
+        """Asks and keeps the answer, and gives the newest that is old enough, else the oldest."""
+        held = []
+        fresh = b"".join(self.act(action, service, environ, body, None, lambda *said: held.append(said)))
+        answers = self.answers[body]
+        answers.append((time.monotonic(), held[0], fresh))
+        old = [each for each in answers if each[0] <= time.monotonic() - fault["seconds"]]
+        fault["seen"] = fault.get("seen", 0) + 1
+        chosen = (old or answers[:1])[-1] if fault["seen"] % fault.get("every", 1) == 0 else answers[-1]
+        answer(*chosen[1])
+        return [chosen[2]]
 
     def quietly(self, action, service, environ, body):
         """Does it, and keeps the answer to itself."""

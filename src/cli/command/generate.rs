@@ -1,14 +1,23 @@
 //! `config`, `completions`, `man` and `schema`: what is generated rather than done.
 
 use crate::cli::command::command_line;
-use crate::cli::context::{Context, answer};
+use crate::cli::context::{Context, answer, complain};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::kept;
+use crate::cli::report::text::harmless_line;
 use crate::model::job::file;
 
-/// `config`: the settings in effect, as TOML, each with the place it came from.
+/// `config`: the settings in effect, as TOML, each with the place it came from; on stderr those that are below what the
+/// last probe found.
 pub(super) fn config(context: &Context) -> Exit {
     let effective = context.loaded.effective();
+    let warnings = kept::warnings(context.settings()).unwrap_or_else(|why| {
+        vec![format!("what the last probe found cannot be read, so the settings are not compared with it: {why}")]
+    });
+    for warning in &warnings {
+        complain(&format!("warning: {}\n", harmless_line(warning)));
+    }
     if context.json() {
         let all: Vec<_> = effective
             .iter()
@@ -16,7 +25,7 @@ pub(super) fn config(context: &Context) -> Exit {
             .collect();
         answer(&format!(
             "{}\n",
-            serde_json::json!({ "v": 1, "settings": all })
+            serde_json::json!({ "v": 1, "settings": all, "warnings": warnings })
         ));
         return Exit::Done;
     }

@@ -156,7 +156,7 @@ async fn any_node(world: &World, wanted: &str) -> Result<Node, Failure> {
     pick(world.find(wanted).await?, wanted)
 }
 
-fn shown(node: &Node) -> String {
+pub(super) fn shown(node: &Node) -> String {
     match &node.name {
         Some(name) if name != node.id.as_str() => format!("{} ({})", harmless_line(name), node.id),
         _ => node.id.to_string(),

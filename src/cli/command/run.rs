@@ -88,7 +88,7 @@ async fn serve(
         first.set(first.get().or(Some(signal)));
         bell.ring();
     });
-    let round = served.await.map_err(|error| {
+    let round = Box::pin(served).await.map_err(|error| {
         Failure::usage(
             format!("signals cannot be listened to: {error}"),
             "this is a bug",

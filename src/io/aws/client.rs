@@ -33,6 +33,7 @@ pub struct Clients {
     pub(super) attempt_timeout: Duration,
     endpoint: Option<String>,
     meter: Arc<Meter>,
+    sdk: aws_config::SdkConfig,
 }
 
 impl Clients {
@@ -79,32 +80,48 @@ impl Clients {
             .retry_config(RetryConfig::standard().with_max_attempts(READ_ATTEMPTS))
             .load()
             .await;
+        Self::of(&sdk, attempt, Meter::new(wall))
+    }
+
+    /// Clients with connections and a meter of their own, and the same configuration and credentials.
+    ///
+    /// # Errors
+    /// When there is no region.
+    pub fn apart(&self) -> Result<Self, PortError> {
+        Self::of(&self.sdk, self.attempt_timeout, self.meter.fresh())
+    }
+
+    fn of(
+        sdk: &aws_config::SdkConfig,
+        attempt_timeout: Duration,
+        meter: Arc<Meter>,
+    ) -> Result<Self, PortError> {
         let region = sdk
             .region()
             .map(ToString::to_string)
             .ok_or_else(no_region)?;
-        let meter = Meter::new(wall);
         let tap = || Tap(Arc::clone(&meter));
         Ok(Self {
             ec2: aws_sdk_ec2::Client::from_conf(
-                aws_sdk_ec2::config::Builder::from(&sdk)
+                aws_sdk_ec2::config::Builder::from(sdk)
                     .interceptor(tap())
                     .build(),
             ),
             asg: aws_sdk_autoscaling::Client::from_conf(
-                aws_sdk_autoscaling::config::Builder::from(&sdk)
+                aws_sdk_autoscaling::config::Builder::from(sdk)
                     .interceptor(tap())
                     .build(),
             ),
             ssm: aws_sdk_ssm::Client::from_conf(
-                aws_sdk_ssm::config::Builder::from(&sdk)
+                aws_sdk_ssm::config::Builder::from(sdk)
                     .interceptor(tap())
                     .build(),
             ),
             region,
-            attempt_timeout: attempt,
+            attempt_timeout,
             endpoint: sdk.endpoint_url().map(str::to_owned),
             meter,
+            sdk: sdk.clone(),
         })
     }
 

@@ -8,7 +8,7 @@ mod filter;
 use std::collections::BTreeMap;
 
 use aws_sdk_ec2::error::ProvideErrorMetadata;
-use aws_sdk_ec2::types::{Filter, Instance, Tag, TagDescription};
+use aws_sdk_ec2::types::{Filter, Instance, Reservation, Tag, TagDescription};
 
 use crate::io::aws::client::{Clients, ec2_once};
 pub(super) use crate::io::aws::ec2::filter::matches;
@@ -62,6 +62,26 @@ async fn described(
         "instance-state-name",
         ["pending", "running", "stopping", "stopped"],
     ));
+    let reservations = reservations(clients, filters).await?;
+    Ok(reservations
+        .into_iter()
+        .flat_map(|reservation| reservation.instances.unwrap_or_default())
+        .collect())
+}
+
+/// The account that an instance belongs to, where EC2 says so.
+pub(super) async fn account(clients: &Clients, node: &NodeId) -> Result<Option<String>, PortError> {
+    let filters = vec![filter("instance-id", [node.as_str()])];
+    let reservations = reservations(clients, filters).await?;
+    Ok(reservations
+        .into_iter()
+        .find_map(|reservation| reservation.owner_id))
+}
+
+async fn reservations(
+    clients: &Clients,
+    filters: Vec<Filter>,
+) -> Result<Vec<Reservation>, PortError> {
     let mut found = Vec::new();
     let mut pages = clients
         .ec2
@@ -76,15 +96,8 @@ async fn described(
             action: "ec2:DescribeInstances",
             on: "the fleet",
         };
-        let reservations = page
-            .map_err(|error| call.failed(&error))?
-            .reservations
-            .unwrap_or_default();
-        found.extend(
-            reservations
-                .into_iter()
-                .flat_map(|reservation| reservation.instances.unwrap_or_default()),
-        );
+        let page = page.map_err(|error| call.failed(&error))?;
+        found.extend(page.reservations.unwrap_or_default());
     }
     Ok(found)
 }

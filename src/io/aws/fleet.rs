@@ -70,6 +70,25 @@ impl AwsStore {
             .collect())
     }
 
+    /// A store of the same account over connections of its own.
+    ///
+    /// # Errors
+    /// When there is no region.
+    pub fn apart(&self) -> Result<Self, PortError> {
+        Ok(Self {
+            clients: self.clients.apart()?,
+            agents: self.agents,
+        })
+    }
+
+    /// The account that a node belongs to, where EC2 says so. One call.
+    ///
+    /// # Errors
+    /// When EC2 cannot be asked.
+    pub async fn account(&self, node: &NodeId) -> Result<Option<String>, PortError> {
+        ec2::account(&self.clients, node).await
+    }
+
     /// Whether the policy allows to write and to delete these tags on a node. Changes nothing; two calls.
     ///
     /// # Errors

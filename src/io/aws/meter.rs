@@ -43,6 +43,11 @@ impl Meter {
         })
     }
 
+    /// One that has counted nothing yet, by the same clock.
+    pub(super) fn fresh(&self) -> Arc<Self> {
+        Self::new(Arc::clone(&self.wall))
+    }
+
     /// This machine's wall clock.
     pub(super) fn wall(&self) -> Timestamp {
         (self.wall)()

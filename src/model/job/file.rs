@@ -178,7 +178,9 @@ impl Check<'_, '_> {
         };
         let own = text.value.strip_prefix(self.context.prefix.as_str());
         let taken = own.is_some_and(|own| {
-            matches!(own, "lock" | "hold") || own.starts_with("took-") || own.starts_with("fail-")
+            matches!(own, "lock" | "hold" | "roundsman-probe")
+                || own.starts_with("took-")
+                || own.starts_with("fail-")
         });
         if taken {
             self.found.error(

@@ -50,6 +50,24 @@ pub(super) struct Undoing {
     not_before: Moment,
 }
 
+/// How many reads in a row have to show the own claim.
+fn reads(terms: &Terms) -> u8 {
+    if terms.without.keeps(Rule::ThreeReads) {
+        3
+    } else {
+        1
+    }
+}
+
+/// The last of them shows everything, to decide anew.
+fn next_look(terms: &Terms, agreed: u8) -> Look {
+    if agreed + 1 >= reads(terms) {
+        Look::Fleet
+    } else {
+        Look::Locks
+    }
+}
+
 impl Lease {
     pub(super) fn on_claim(&mut self, terms: &Terms, now: Now, input: Input) -> Next {
         if input == Input::GiveUp {
@@ -202,7 +220,7 @@ impl Lease {
             not_before: now.boot,
         };
         self.stage = Stage::Confirming(confirming);
-        Next::Look(Look::Locks)
+        Next::Look(next_look(terms, 0))
     }
 
     /// Three reads of all locks, half a second apart: every one shows the own claim. Then everything is decided
@@ -250,11 +268,7 @@ impl Lease {
             return Next::Wait(wake);
         }
         state.asked = Some(now.boot);
-        let look = if state.agreed >= 2 {
-            Look::Fleet
-        } else {
-            Look::Locks
-        };
+        let look = next_look(terms, state.agreed);
         self.stage = Stage::Confirming(state);
         Next::Look(look)
     }
@@ -270,7 +284,7 @@ impl Lease {
     ) -> Option<Next> {
         let give_up = state.give_up(terms);
         match standing {
-            Some(Standing::Enter) if state.agreed >= 3 && now.boot < give_up => {
+            Some(Standing::Enter) if state.agreed >= reads(terms) && now.boot < give_up => {
                 self.stage =
                     Stage::Holding(Hold::new(asked, state.began, terms.first_lasts(), value));
                 return Some(Next::Go);
@@ -283,7 +297,7 @@ impl Lease {
             }
             // The others that settle will enter or withdraw: look again.
             Some(Standing::Stay) => {
-                state.agreed = 2;
+                state.agreed = reads(terms) - 1;
                 state.not_before = asked.plus(STAY_APART);
             }
             Some(Standing::Enter) | None => {}

@@ -1,0 +1,27 @@
+//! The claim protocol, searched: every order in which reads, writes, crashes and clocks may fall, driven through the
+//! program's own machines. What is safe, what is not where an assumption or a rule is missing, and how it comes about.
+
+#[path = "lease/cast.rs"]
+mod cast;
+#[path = "lease/check.rs"]
+mod check;
+#[path = "lease/contender.rs"]
+mod contender;
+#[path = "lease/course.rs"]
+mod course;
+#[path = "lease/happen.rs"]
+mod happen;
+#[path = "lease/model.rs"]
+mod model;
+#[path = "lease/must_fail.rs"]
+mod must_fail;
+#[path = "lease/safe.rs"]
+mod safe;
+#[path = "lease/scenario.rs"]
+mod scenario;
+#[path = "lease/search.rs"]
+mod search;
+#[path = "lease/texts.rs"]
+mod texts;
+#[path = "lease/world.rs"]
+mod world;

@@ -1,0 +1,169 @@
+//! What must never be: looked for whenever something happens by which it could come about.
+
+use jiff::SignedDuration;
+use roundsman::model::record::{Fail, Last};
+
+use crate::contender::{Left, Visit};
+use crate::model::Search;
+use crate::world::{Op, Order, Stage, State, Wrong};
+
+impl Search {
+    /// Whether a contender believes that it holds a node.
+    pub(crate) fn is_held(&self, state: &State, who: u8) -> bool {
+        self.with_visit(state, who, |visit| self.holds(state, visit))
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn holds(&self, state: &State, visit: &Visit) -> bool {
+        let now = self.scenario.now(state.at, 0).boot;
+        visit.lease.is_held(&self.scenario.terms(), now)
+    }
+
+    fn with_visit<T>(&self, state: &State, who: u8, ask: impl FnOnce(&Visit) -> T) -> Option<T> {
+        let contender = self.contender(state, who);
+        contender.visit().map(ask)
+    }
+
+    /// Every contender's node and claim, where it holds one.
+    fn holders(&self, state: &State) -> Vec<(u8, u8)> {
+        let all = 0..u8::try_from(state.contenders.len()).expect("few");
+        let held = |who| {
+            let node = self.with_visit(state, who, |v| self.holds(state, v).then_some(v.node));
+            node.flatten().map(|node| (who, node))
+        };
+        all.filter_map(held).collect()
+    }
+
+    /// A contender may have come to hold its node.
+    pub(crate) fn check_held(&self, state: &mut State, who: u8) {
+        let holders = self.holders(state);
+        let Some((_, node)) = holders.iter().find(|(holder, _)| *holder == who).copied() else {
+            return;
+        };
+        let claim = self.with_visit(state, who, |visit| visit.lease.claim_id());
+        let stale = self.scenario.world.stale;
+        let here = &mut state.nodes[usize::from(node)];
+        let mut wrong = None;
+        if holders.iter().filter(|(_, n)| *n == node).count() > 1 {
+            wrong = Some(Wrong::TwoHolders);
+        } else if here.held > claim {
+            wrong = Some(Wrong::IdOrder);
+        } else if here.hold_at.is_some_and(|since| since + stale < state.at) {
+            wrong = Some(Wrong::UnderHold);
+        }
+        here.held = here.held.max(claim);
+        state.wrong = state.wrong.or(wrong);
+        self.check_limit(state);
+    }
+
+    /// More nodes may be held or at work than the limit allows.
+    pub(crate) fn check_limit(&self, state: &mut State) {
+        let mut nodes: Vec<u8> = self
+            .holders(state)
+            .into_iter()
+            .map(|(_, node)| node)
+            .collect();
+        let running = (0..)
+            .zip(&state.nodes)
+            .filter(|(_, node)| node.running() > 0);
+        nodes.extend(running.map(|(n, _)| n));
+        nodes.sort_unstable();
+        nodes.dedup();
+        if nodes.len() > self.scenario.limit {
+            state.wrong = state.wrong.or(Some(Wrong::OverLimit));
+        }
+    }
+
+    /// A contender begins a step: not that of a new run on a node that was served lately.
+    pub(crate) fn check_send(&self, state: &mut State, who: u8, node: u8) {
+        let contender = self.contender(state, who);
+        let rules = &self.scenario.kinds[usize::from(contender.kind)].rules;
+        let new = contender
+            .visit()
+            .is_some_and(|visit| visit.take == Left::Free);
+        let key = usize::from(self.scenario.register(node, rules.keys.last.as_str()));
+        let now = self.scenario.wall(state.at, 0);
+        let cast = self.cast.lock().expect("one thread");
+        let last = Last::read(
+            cast.texts.text(state.registers[key].now),
+            now,
+            rules.lease.skew,
+        );
+        let every = SignedDuration::try_from(rules.job.every).expect("short");
+        if new && last.at().is_some_and(|at| now.duration_since(at) < every) {
+            state.wrong = state.wrong.or(Some(Wrong::DoneAgain));
+        }
+    }
+
+    /// A contender records: a completion only of work that has succeeded.
+    pub(crate) fn check_record(&self, state: &mut State, who: u8, ops: &[(u8, Op)]) {
+        let keys = self.scenario.keys.len();
+        let completes = |(index, op): &(u8, Op)| {
+            self.scenario.keys[usize::from(*index) % keys].starts_with("last-")
+                && matches!(op, Op::Put(_))
+        };
+        if !ops.iter().any(completes) {
+            return;
+        }
+        let done = self.with_visit(state, who, |visit| {
+            let run = visit.lease.lock().run;
+            let sends = &state.nodes[usize::from(visit.node)].sends;
+            let well =
+                |(order, stage): &(Order, Stage)| order.run == run && *stage == Stage::Ended(true);
+            sends.iter().any(well)
+        });
+        // A runner's own step leaves nothing on the node.
+        if done != Some(true) && self.scenario.evidence {
+            state.wrong = state.wrong.or(Some(Wrong::NoWork));
+        }
+    }
+
+    /// A lock was deleted: not over a run that nothing accounts for and nobody holds.
+    pub(crate) fn check_freed(&self, state: &mut State, index: u8) {
+        let keys = self.scenario.keys.len();
+        if self.scenario.keys[usize::from(index) % keys] != "lock" {
+            return;
+        }
+        let node = u8::try_from(usize::from(index) / keys).expect("few");
+        let sends = state.nodes[usize::from(node)].sends.clone();
+        let left = sends.iter().any(|(order, stage)| {
+            matches!(
+                stage,
+                Stage::Running(_) | Stage::Ended(_) | Stage::Pending(_)
+            ) && !self.accounted(state, node, order)
+                && !self.is_tended(state, order)
+        });
+        if left {
+            state.wrong = state.wrong.or(Some(Wrong::Orphaned));
+        }
+    }
+
+    /// Whether somebody alive works on this run.
+    fn is_tended(&self, state: &State, order: &Order) -> bool {
+        let all = 0..u8::try_from(state.contenders.len()).expect("few");
+        let tends = |visit: &Visit| visit.lease.lock().run == order.run;
+        all.filter_map(|who| self.with_visit(state, who, tends))
+            .any(|is| is)
+    }
+
+    fn accounted(&self, state: &State, node: u8, order: &Order) -> bool {
+        let rules = &self.scenario.kinds[usize::from(order.kind)].rules;
+        let cast = self.cast.lock().expect("one thread");
+        let text = |key: &str| {
+            let index = usize::from(self.scenario.register(node, key));
+            cast.texts
+                .text(state.registers[index].now)
+                .map(str::to_owned)
+        };
+        let now = self.scenario.wall(state.at, self.scenario.world.ahead);
+        let last = Last::read(
+            text(rules.keys.last.as_str()).as_deref(),
+            now,
+            rules.lease.skew,
+        );
+        let began = i64::try_from(order.run.began_ms() / 1_000).expect("small");
+        let failed = text(rules.keys.fail.as_str()).and_then(|text| Fail::parse(&text));
+        last.at().is_some_and(|at| at.as_second() >= began)
+            || failed.is_some_and(|fail| fail.run >= order.run)
+    }
+}

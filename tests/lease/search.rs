@@ -1,0 +1,47 @@
+//! Running a search, and telling what it found.
+
+use stateright::{Checker, HasDiscoveries, Model};
+
+use crate::model::Search;
+use crate::scenario::Scenario;
+use crate::world::Wrong;
+
+/// What a search came to.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// How many different states of the world there were.
+    pub(crate) states: usize,
+    /// How many different states of a contender.
+    pub(crate) local: usize,
+    /// The shortest way to something wrong.
+    pub(crate) wrong: Option<(Wrong, String)>,
+}
+
+/// Searches a scenario to its horizon, or to the first thing that is wrong.
+pub(crate) fn search(scenario: Scenario) -> Found {
+    let name = scenario.name.clone();
+    let checker = Search::new(scenario)
+        .checker()
+        .threads(1)
+        .finish_when(HasDiscoveries::Any)
+        .spawn_bfs()
+        .join();
+    let model = checker.model();
+    let wrong = checker.discovery("right").map(|path| {
+        let steps: Vec<_> = path.into_vec();
+        let wrong = steps.last().and_then(|(state, _)| state.wrong);
+        let mut text = format!("{name}:\n");
+        for (state, act) in &steps {
+            if let Some(act) = act {
+                text.push_str(&format!("  {:>3}  {act:?}\n", state.at));
+            }
+        }
+        (wrong.expect("it is wrong"), text)
+    });
+    let local = model.cast.lock().expect("one thread").len();
+    Found {
+        states: checker.unique_state_count(),
+        local,
+        wrong,
+    }
+}
