@@ -25,6 +25,8 @@ mod faults;
 mod operators;
 #[path = "simulation/process.rs"]
 mod process;
+#[path = "simulation/rules.rs"]
+mod rules;
 #[path = "simulation/runner.rs"]
 mod runner;
 #[path = "simulation/site.rs"]

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::process::Command;
 use std::rc::Rc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use roundsman::model::id::NodeId;
 use roundsman::model::rule::Without;
@@ -57,8 +57,18 @@ impl Campaign {
         f64::from(u32::try_from(self.days()).unwrap_or(u32::MAX)) / 365.25
     }
 
+    /// Plays until a world breaks a promise; the seed and what it broke first.
+    pub(crate) fn first_violation(&self) -> Option<(u64, Violation)> {
+        self.play_until(true).first.into_iter().next()
+    }
+
     /// Plays all of it on two threads.
     pub(crate) fn play(&self) -> Outcome {
+        self.play_until(false)
+    }
+
+    fn play_until(&self, violated: bool) -> Outcome {
+        let enough = AtomicBool::new(false);
         let next = AtomicU64::new(self.first_seed);
         let all = Mutex::new(Outcome::default());
         std::thread::scope(|scope| {
@@ -66,10 +76,13 @@ impl Campaign {
                 scope.spawn(|| {
                     loop {
                         let seed = next.fetch_add(1, Ordering::Relaxed);
-                        if seed >= self.first_seed + self.worlds {
+                        let over = seed >= self.first_seed + self.worlds;
+                        if over || enough.load(Ordering::Relaxed) {
                             return;
                         }
                         let one = self.play_one(seed);
+                        let broken = !one.first.is_empty();
+                        enough.fetch_or(violated && broken, Ordering::Relaxed);
                         all.lock().expect("no panic beside").add(one);
                     }
                 });

@@ -17,11 +17,12 @@ pub(crate) struct Calms {
     began: Option<Moment>,
 }
 
-/// How much later than due a node is served at most in a calm: all others before it, at most one at a time.
-const SERVED_WITHIN: Duration = Duration::from_secs(14 * 3_600);
+/// How many times every machine has to have invoked every job until a node that is due has been served in a calm, beside
+/// once for each job: whoever comes first serves all that is due to it, and the others leave again.
+const SPARE_PERIODS: u32 = 3;
 
 /// How long after its end, and the margin, a lease may still be found: until the next invocation of its job.
-const LOOKED_INTO_WITHIN: Duration = Duration::from_secs(6 * 3_600);
+const LOOKED_INTO_WITHIN: Duration = Duration::from_secs(14 * 3_600);
 
 impl Checks {
     pub(super) fn see_calm(&mut self, fact: &Fact) {
@@ -61,15 +62,15 @@ impl Checks {
 
     fn see_served(&mut self, at: Moment, node: &NodeId, tags: &Tags) {
         let now = Self::wall(at);
-        let jobs: Vec<(String, Duration)> = self
-            .site
-            .jobs
-            .iter()
-            .map(|job| (job.rules.keys.last.as_str().to_owned(), job.rules.job.every))
-            .collect();
-        for (key, every) in jobs {
+        let periods = u32::try_from(self.site.jobs.len()).unwrap_or(0) + SPARE_PERIODS;
+        let jobs = self.site.jobs.iter().map(|job| {
+            let within = job.rules.job.every + job.period * periods;
+            (job.rules.keys.last.as_str().to_owned(), within)
+        });
+        let jobs: Vec<(String, Duration)> = jobs.collect();
+        for (key, within) in jobs {
             let last = tags.get(&key).and_then(|text| parse_stamp(text));
-            let served = last.is_some_and(|last| now < later(last, every + SERVED_WITHIN));
+            let served = last.is_some_and(|last| now < later(last, within));
             if !served {
                 let what = format!("{node} was not served: {key} is {last:?}, at {now}; {tags:?}");
                 self.broken(at, Promise::Served, what);
