@@ -49,10 +49,14 @@ pub enum EventKind {
         /// A sentence.
         why: String,
     },
-    /// A run was taken up again.
+    /// A run was taken up again, instead of a new one claimed: the lease is held.
     Adopted {
-        /// What it was found in.
+        /// What its lease was found as.
         was: LockState,
+        /// The step that it had begun last; 0: none that is known of.
+        step: u32,
+        /// The lease's end, unless renewed.
+        until: Timestamp,
     },
     /// A step was sent.
     StepStarted {
@@ -75,8 +79,8 @@ pub enum EventKind {
         outcome: Outcome,
         /// Its own exit status, where it had one.
         status: Option<i32>,
-        /// How long it took.
-        took: Duration,
+        /// How long it took; `None`: it was found ended, and nobody knows since when.
+        took: Option<Duration>,
         /// The tail of its output.
         output_tail: String,
     },

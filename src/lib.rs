@@ -87,7 +87,7 @@
 //! | [`model::reason`], [`model::decide`] | the one decision: who is next, and why not the others |
 //! | [`model::limits`], [`model::suspect`] | how many at once; what may be done about a lease past its end |
 //! | [`model::settings`], [`model::lease`] | the assumptions of a claim; the protocol as a pure state machine |
-//! | [`model::outcome`], [`model::run`] | how a step can end and what follows; a run's way through its steps |
+//! | [`model::outcome`], [`model::run`] | how a step can end and what follows; a run's way through its steps, from its beginning or adopted |
 //! | [`model::document`], [`model::problem`] | TOML, read so that every mistake is found at once and in its place |
 //! | [`port`], [`event`] | what the engine needs; what it tells |
 //! | [`engine::observe`], [`engine::round`], [`engine::visit`] | a look; an invocation; a node from claim to release |

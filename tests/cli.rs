@@ -1,5 +1,7 @@
 //! The real binary over a local fleet: what it does, prints, leaves and returns.
 
+#[path = "cli/adoption.rs"]
+mod adoption;
 #[path = "cli/bad_input.rs"]
 mod bad_input;
 #[path = "cli/folder.rs"]

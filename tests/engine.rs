@@ -1,7 +1,11 @@
 //! The engine over a world in memory: whole runs in virtual time.
 
+#[path = "engine/adoption.rs"]
+mod adoption;
 #[path = "engine/contention.rs"]
 mod contention;
+#[path = "engine/deaths.rs"]
+mod deaths;
 #[path = "engine/signals.rs"]
 mod signals;
 #[path = "engine/trouble.rs"]

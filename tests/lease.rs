@@ -15,6 +15,8 @@ mod happen;
 mod model;
 #[path = "lease/must_fail.rs"]
 mod must_fail;
+#[path = "lease/must_fail_held.rs"]
+mod must_fail_held;
 #[path = "lease/safe.rs"]
 mod safe;
 #[path = "lease/scenario.rs"]

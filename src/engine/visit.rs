@@ -5,8 +5,11 @@
 //! follows.
 
 mod act;
+mod adopt;
+mod deliver;
 mod end;
 mod step;
+mod stopping;
 
 use std::pin::Pin;
 
@@ -15,13 +18,13 @@ use tokio::select;
 use crate::engine::Engine;
 use crate::engine::stop::{Stop, Urgency};
 use crate::engine::visit::end::for_good;
-use crate::engine::visit::step::Underway;
+use crate::engine::visit::step::{Underway, Whose};
 use crate::event::EventKind;
 use crate::model::decide::{Take, Wish};
 use crate::model::id::NodeId;
 use crate::model::lease::{End, Input, Lease, Next, Terms, Want};
 use crate::model::lock::Lock;
-use crate::model::node::Node;
+use crate::model::node::{Command, Node};
 use crate::model::outcome::Outcome;
 use crate::model::run::{Do, Result as RunResult, Run};
 use crate::model::span::parse_span;
@@ -65,15 +68,32 @@ pub enum Visited {
     Left,
 }
 
-/// A future that answers a lease's question: the input, and the node's tags where they were read.
-type Flight<'a> = Pin<Box<dyn Future<Output = (Input, Option<Tags>, Option<PortError>)> + 'a>>;
+/// A future that answers a lease's question.
+type Flight<'a> = Pin<Box<dyn Future<Output = Landed> + 'a>>;
+
+/// What came of a read or a write.
+struct Landed {
+    /// The lease's answer.
+    input: Input,
+    /// The node's tags, where they were read.
+    tags: Option<Tags>,
+    /// What evidence shows there, where it was asked for.
+    commands: Option<Vec<Command>>,
+    /// Why it did not succeed.
+    error: Option<PortError>,
+}
 
 /// What the next [`Next::Go`] is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Awaited {
     Nothing,
     Claim,
-    Step { step: u32, attempt: u32 },
+    /// That the lock of an adopted run says `held`, before what runs is waited for.
+    Held,
+    Step {
+        step: u32,
+        attempt: u32,
+    },
     Abandoned,
     Record,
     Stopping,
@@ -94,6 +114,8 @@ struct Visit<'a, P: Ports> {
     abandoned: Option<LeftRun>,
     /// The latest own tags.
     tags: Tags,
+    /// What evidence shows on the node, as of the look that confirmed the claim.
+    commands: Vec<Command>,
     /// When the lease was first held.
     held_at: Option<Moment>,
     /// When the last step had ended.
@@ -110,7 +132,7 @@ struct Visit<'a, P: Ports> {
 /// What woke the loop.
 enum Woken {
     Stop(Urgency),
-    Flight((Input, Option<Tags>, Option<PortError>)),
+    Flight(Landed),
     Step(step::Ended),
     Time,
 }
@@ -161,9 +183,9 @@ pub async fn visit<P: Ports>(
         next = match woken {
             Woken::Stop(Urgency::AtOnce) => return visit.left(),
             Woken::Stop(urgency) => visit.told_to_stop(urgency, hands.underway.as_mut()),
-            Woken::Flight((input, tags, error)) => {
+            Woken::Flight(landed) => {
                 hands.flight = None;
-                visit.landed(input, tags, error)
+                visit.landed(landed)
             }
             Woken::Step(ended) => {
                 hands.underway = None;
@@ -194,7 +216,7 @@ enum Follow {
     End(End),
 }
 
-async fn landed(flight: &mut Option<Flight<'_>>) -> (Input, Option<Tags>, Option<PortError>) {
+async fn landed(flight: &mut Option<Flight<'_>>) -> Landed {
     match flight {
         Some(flight) => flight.await,
         None => std::future::pending().await,
@@ -204,6 +226,8 @@ async fn landed(flight: &mut Option<Flight<'_>>) -> (Input, Option<Tags>, Option
 /// What the run wants of its lease now.
 enum Pursuit {
     Want(Want),
+    /// To wait for this, which an earlier claim has sent, and which is ended first or not.
+    Attach(Command, bool),
     Until(Moment),
     Over,
 }
@@ -227,6 +251,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             terms,
             wish,
             tags: node.tags.clone(),
+            commands: Vec::new(),
             node,
             fleet,
             lease,
@@ -259,6 +284,10 @@ impl<'a, P: Ports> Visit<'a, P> {
         }
         match self.pursue() {
             Pursuit::Want(want) => Follow::On(self.feed(Input::Want(want))),
+            Pursuit::Attach(command, cancel) => {
+                hands.underway = Some(self.attach(command, cancel));
+                Follow::Wait(wake)
+            }
             Pursuit::Until(at) => Follow::Wait(wake.min(at)),
             Pursuit::Over => Follow::End(End::LeaseLost {
                 why: "a later claim has been on the node".to_owned(),
@@ -305,9 +334,7 @@ impl<'a, P: Ports> Visit<'a, P> {
         match std::mem::replace(&mut self.awaited, Awaited::Nothing) {
             Awaited::Claim => {
                 self.held_at = Some(now.boot);
-                self.tell(EventKind::Claimed {
-                    until: self.lease.lock().until,
-                });
+                self.take_up();
                 if self.abandoned.is_some() {
                     self.awaited = Awaited::Abandoned;
                     return self.feed(Input::Want(Want::Record));
@@ -318,7 +345,7 @@ impl<'a, P: Ports> Visit<'a, P> {
                 if underway.is_none() {
                     // The read became too old between the check and the send: ask again.
                     self.awaited = Awaited::Step { step, attempt };
-                    return self.feed(Input::Want(Want::Step(step)));
+                    return self.feed(Input::Want(self.says(step)));
                 }
             }
             Awaited::Abandoned => {
@@ -331,7 +358,7 @@ impl<'a, P: Ports> Visit<'a, P> {
                 self.report_record();
                 self.run.recorded();
             }
-            Awaited::Stopping | Awaited::Nothing | Awaited::Release => {}
+            Awaited::Held | Awaited::Stopping | Awaited::Nothing | Awaited::Release => {}
         }
         self.feed(Input::Woke)
     }
@@ -339,12 +366,17 @@ impl<'a, P: Ports> Visit<'a, P> {
     /// What the run does next, as a want of its lease.
     fn pursue(&mut self) -> Pursuit {
         let now = self.engine.now();
-        match self.run.next(now.wall) {
+        let next = self.run.next(now.wall);
+        if let Some(first) = self.said_first(&next) {
+            return Pursuit::Want(first);
+        }
+        match next {
             Do::Begin { not_before, .. } if now.boot < not_before => Pursuit::Until(not_before),
             Do::Begin { step, attempt, .. } => {
                 self.awaited = Awaited::Step { step, attempt };
-                Pursuit::Want(Want::Step(step))
+                Pursuit::Want(self.says(step))
             }
+            Do::Attach { command, cancel } => Pursuit::Attach(command, cancel),
             Do::KeepUntil(until) => Pursuit::Until(now.boot.plus(elapsed(now.wall, until))),
             Do::Record(_) => {
                 self.done_at.get_or_insert(now);
@@ -359,9 +391,18 @@ impl<'a, P: Ports> Visit<'a, P> {
         }
     }
 
-    fn landed(&mut self, input: Input, tags: Option<Tags>, error: Option<PortError>) -> Next {
+    fn landed(&mut self, landed: Landed) -> Next {
+        let Landed {
+            input,
+            tags,
+            commands,
+            error,
+        } = landed;
         if let Some(tags) = tags {
             self.tags = tags;
+        }
+        if let Some(commands) = commands {
+            self.commands = commands;
         }
         match error {
             Some(error) => {
@@ -390,46 +431,23 @@ impl<'a, P: Ports> Visit<'a, P> {
         next
     }
 
-    /// The first signal: a claim is taken back; a run ends in order, its step cancelled, its lock saying so.
-    fn told_to_stop(&mut self, urgency: Urgency, underway: Option<&mut Underway<'a>>) -> Next {
-        self.urgency = urgency;
-        if self.held_at.is_none() {
-            return self.feed(Input::GiveUp);
-        }
-        let in_steps = usize::try_from(self.lease.lock().step)
-            .is_ok_and(|step| step <= self.engine.rules.job.steps.len());
-        // What is past its steps ends by itself; what is recorded of another job's run is recorded first.
-        let ending = matches!(
-            self.awaited,
-            Awaited::Record | Awaited::Release | Awaited::Abandoned
-        );
-        if !in_steps || ending {
-            return self.feed(Input::Woke);
-        }
-        self.begin_stopping(underway)
-    }
-
-    fn begin_stopping(&mut self, underway: Option<&mut Underway<'a>>) -> Next {
-        match underway {
-            Some(underway) => underway.cancel(),
-            None => self
-                .run
-                .stopped(&self.engine.rules.job, self.lease.lock().step),
-        }
-        self.awaited = Awaited::Stopping;
-        self.feed(Input::Want(Want::Stopping))
-    }
-
     fn step_ended(&mut self, ended: &step::Ended) -> Next {
         let now = self.engine.now();
         let random = self.engine.ports.clock().random();
         self.tell(ended.event());
         let job = &self.engine.rules.job;
         let outcome = ended.judged.outcome;
+        let not_after = match ended.whose {
+            Whose::Own { not_after } => not_after,
+            Whose::Found { latest_end } => {
+                self.run.found(job, outcome, latest_end, ended.cancelled);
+                return self.feed(Input::Woke);
+            }
+        };
         let failed =
             outcome != Outcome::Ok && outcome.meaning().lease == crate::model::outcome::Lease::Goes;
         if !(ended.cancelled && failed) {
-            self.run.ended(job, now, outcome, ended.not_after, random);
+            self.run.ended(job, now, outcome, not_after, random);
         }
         if ended.cancelled {
             self.run.stopped(job, self.lease.lock().step);

@@ -66,12 +66,25 @@ impl Terms {
             .saturating_sub(Duration::from_secs(short))
     }
 
+    /// How long a holder goes without reading its lock: a third of L, and less where a write may land so late that
+    /// its value could be taken over, and that claim be held, before the holder has read it.
+    ///
+    /// A late write is begun at w and lands over the lock by w + Z. The holder's next read to show it is begun at
+    /// most P and this span later. The value is left alone until w + L + M, seen at most S too early, and whoever
+    /// takes over then settles for D. So Z + P + this < L + M - S + D; G is left for the read itself.
+    fn look_every(&self) -> Duration {
+        let lease = &self.settings;
+        let over = lease.ttl + lease.margin + self.settle();
+        let spent = lease.claim_within + lease.staleness + lease.skew + lease.request_life;
+        (lease.ttl / 3).min(over.saturating_sub(spent))
+    }
+
     /// How long the first write of a claim lasts.
     fn first_lasts(&self) -> Duration {
         if self.without.keeps(Rule::LastsL) {
             return self.settings.ttl;
         }
-        self.settings.claim_within + self.settle()
+        self.settings.claim_within + self.settle() * 2
     }
 }
 
@@ -279,13 +292,20 @@ impl Lease {
         }
     }
 
-    /// The value with which a transactional store takes a node: held at once, since nothing settles there.
+    /// The value with which a transactional store takes a node: held at once, since nothing settles there; or
+    /// stopping, when the run that is gone on with is being ended.
     pub fn granted(own: Lock, terms: &Terms, now: Now) -> (Self, String) {
+        // A run that is being ended stays so.
+        let stopping = own.was == Some(LockState::Stopping);
         let own = Lock {
             seq: 1,
-            state: LockState::Held,
+            state: if stopping {
+                LockState::Stopping
+            } else {
+                LockState::Held
+            },
             was: None,
-            until: ceil_second(later(now.wall, terms.ttl)),
+            until: until(terms, now, terms.ttl),
             ..own
         };
         let value = own.format();

@@ -68,7 +68,7 @@ pub enum Activity {
 }
 
 /// One command found on a node, named by the comment `roundsman <job> <run> <step>.<attempt>` on its send.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Command {
     /// The job.
     pub job: Name,
@@ -80,6 +80,19 @@ pub struct Command {
     pub attempt: u32,
     /// What became of it.
     pub activity: Activity,
+    /// How to wait for it; `None`: nobody can.
+    pub handle: Option<Handle>,
+}
+
+/// What whoever has found a command needs to wait for it, as its executor said.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Handle {
+    /// The executor's own name for the send: the text of a ticket.
+    pub ticket: String,
+    /// When it was sent.
+    pub sent: Timestamp,
+    /// It cannot run on after this time, whatever became of it.
+    pub latest_end: Timestamp,
 }
 
 impl Command {
@@ -88,7 +101,7 @@ impl Command {
         format!("roundsman {job} {run} {step}.{attempt}")
     }
 
-    /// Reads such a comment; the activity is for the caller to fill in. `None`: not one of ours.
+    /// Reads such a comment; activity and handle are for the caller to fill in. `None`: not one of ours.
     pub fn parse_comment(text: &str, activity: Activity) -> Option<Self> {
         let mut words = text.split(' ');
         let (mark, job, run, number) = (words.next()?, words.next()?, words.next()?, words.next()?);
@@ -102,6 +115,7 @@ impl Command {
             step: step.parse().ok()?,
             attempt: attempt.parse().ok()?,
             activity,
+            handle: None,
         })
     }
 }

@@ -5,6 +5,11 @@
 //!     │ failed, stopped ─▶ clean-up ──▶ record (fail-) ─────────▶ release
 //!     └ superseded ─▶ nothing more
 //! ```
+//!
+//! A run that is adopted goes the same way: what it did before is played again from what is found of it
+//! ([`adopt`]).
+
+mod adopt;
 
 use std::time::Duration;
 
@@ -12,8 +17,10 @@ use jiff::Timestamp;
 
 use crate::model::backoff::backoff;
 use crate::model::job::{Job, Step, When};
+use crate::model::node::Command;
 use crate::model::outcome::{Lease, Outcome};
 use crate::model::record::FailReason;
+use crate::model::run::adopt::Past;
 use crate::model::time::{Moment, Now, later};
 
 /// How often an outcome that uses no attempt (busy, too late) is answered by sending again.
@@ -27,19 +34,23 @@ const END_SLACK: Duration = Duration::from_secs(60);
 pub struct Run {
     /// The step that comes next or is under way; steps count from 1, clean-up steps are numbered on.
     step: u32,
-    /// Which attempt at it, from 1.
+    /// Which attempt at it, from `first`.
     attempt: u32,
+    /// The number of each step's first attempt: 1, unless such numbers are another job file's.
+    first: u32,
     /// How many attempts at it have been used up.
     used: u32,
     /// When the next attempt may begin.
     not_before: Moment,
     /// The latest possible end of an attempt of which nobody knows how it ended.
-    unknown_until: Option<(Timestamp, FailReason)>,
+    unknown_until: Option<Timestamp>,
     /// Where and why the steps did not succeed.
     failure: Option<(u32, FailReason)>,
     /// The clean-up step that did not succeed.
     cleanup_failure: Option<u32>,
     phase: Phase,
+    /// What is found of it, when it is adopted.
+    past: Option<Past>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,7 +63,7 @@ enum Phase {
 }
 
 /// What a run does next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Do {
     /// Begin this attempt, not before that moment.
     Begin {
@@ -62,6 +73,13 @@ pub enum Do {
         attempt: u32,
         /// When it may begin.
         not_before: Moment,
+    },
+    /// Wait for what an earlier claim has sent, and tell [`Run::found`] how it ended. Nothing is started.
+    Attach {
+        /// What is waited for.
+        command: Command,
+        /// Whether it is to be ended first.
+        cancel: bool,
     },
     /// Keep the lease until then: a step may still be running.
     KeepUntil(Timestamp),
@@ -98,19 +116,24 @@ impl Run {
         Self {
             step: 1,
             attempt: 1,
+            first: 1,
             used: 0,
             not_before: Moment::default(),
             unknown_until: None,
             failure: None,
             cleanup_failure: None,
             phase: Phase::Steps,
+            past: None,
         }
     }
 
     /// What comes next at `now`.
     pub fn next(&self, now: Timestamp) -> Do {
+        if let Some((command, cancel)) = self.watched().filter(|_| self.phase != Phase::Over) {
+            return Do::Attach { command, cancel };
+        }
         match (self.phase, self.unknown_until) {
-            (_, Some((until, _))) if now < until => Do::KeepUntil(until),
+            (_, Some(until)) if now < until => Do::KeepUntil(until),
             (Phase::Steps | Phase::Cleanup, _) => Do::Begin {
                 step: self.step,
                 attempt: self.attempt,
@@ -151,24 +174,37 @@ impl Run {
             self.phase = Phase::Over;
             return;
         }
+        if outcome == Outcome::Busy && self.asks_again(now, &step, random) {
+            return;
+        }
+        if meaning.lease == Lease::KeptToLatestEnd {
+            self.keep_until(later(later(not_after, step.timeout), END_SLACK));
+        }
+        if self.count(job, &step, outcome) {
+            self.not_before = now.boot.plus(backoff(self.attempt - self.first, random));
+        }
+        self.replay(job);
+    }
+
+    /// What an attempt's end means for the run; `true`: the step is tried again.
+    fn count(&mut self, job: &Job, step: &Step, outcome: Outcome) -> bool {
+        let meaning = outcome.meaning();
         let Some(reason) = meaning.fail else {
             self.advance(job);
-            return;
+            return false;
         };
-        if meaning.uses_attempt {
-            self.used += 1;
-        }
-        self.unknown_until = None;
-        if meaning.lease == Lease::KeptToLatestEnd {
-            let end = later(later(not_after, step.timeout), END_SLACK);
-            self.unknown_until = Some((end, reason));
-        }
-        if self.may_try_again(&step) {
-            self.not_before = now.boot.plus(backoff(self.attempt, random));
-            self.attempt += 1;
-        } else {
+        self.used += u32::from(meaning.uses_attempt);
+        if !self.may_try_again(step) {
             self.give_up(job, reason);
+            return false;
         }
+        self.attempt += 1;
+        true
+    }
+
+    /// Nothing is begun before then: something may be running.
+    fn keep_until(&mut self, until: Timestamp) {
+        self.unknown_until = self.unknown_until.max(Some(until));
     }
 
     /// The run is ended on purpose, after step `begun` was begun last: only clean-up follows.
@@ -177,8 +213,15 @@ impl Run {
     pub fn stopped(&mut self, job: &Job, begun: u32) {
         if self.phase == Phase::Steps {
             self.failure = Some((begun, FailReason::Stopped));
+            self.end_what_runs();
             self.begin_cleanup(job);
+            self.replay(job);
         }
+    }
+
+    /// Whether a step is under way or comes next.
+    pub fn is_in_steps(&self) -> bool {
+        self.phase == Phase::Steps
     }
 
     /// What was to be recorded has been.
@@ -192,7 +235,7 @@ impl Run {
     }
 
     fn may_try_again(&self, step: &Step) -> bool {
-        let unused = self.attempt - self.used;
+        let unused = self.attempt + 1 - self.first - self.used;
         self.used <= step.retries && unused < UNUSED_MAX
     }
 
@@ -214,7 +257,7 @@ impl Run {
 
     /// Goes on to the next step that is to be done.
     fn advance(&mut self, job: &Job) {
-        self.attempt = 1;
+        self.attempt = self.first;
         self.used = 0;
         self.not_before = Moment::default();
         let steps = u32::try_from(job.steps.len()).unwrap_or(u32::MAX);
@@ -244,165 +287,4 @@ impl Default for Run {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::job::Cleanup;
-    use crate::model::job::tests::{sample, step};
-    use crate::model::view::tests::now as wall;
-
-    fn now() -> Now {
-        Now {
-            wall: wall(),
-            boot: Moment(Duration::from_secs(100)),
-        }
-    }
-
-    fn job(steps: usize, cleanups: &[When]) -> Job {
-        let mut job = sample();
-        job.steps = (0..steps).map(|n| step(&format!("s{n}"), "true")).collect();
-        job.cleanup = cleanups
-            .iter()
-            .map(|when| Cleanup {
-                step: step("c", "true"),
-                when: *when,
-            })
-            .collect();
-        job
-    }
-
-    /// Plays outcomes in turn; tells which attempts were begun, and what is next.
-    fn play(job: &Job, outcomes: &[Outcome]) -> (Vec<(u32, u32)>, Do) {
-        let mut run = Run::new();
-        let mut begun = Vec::new();
-        for outcome in outcomes {
-            let Do::Begin { step, attempt, .. } =
-                run.next(later(wall(), Duration::from_secs(1_000_000)))
-            else {
-                panic!("nothing to begin after {begun:?}");
-            };
-            begun.push((step, attempt));
-            run.ended(job, now(), *outcome, wall(), 0);
-        }
-        (
-            begun,
-            run.next(later(wall(), Duration::from_secs(1_000_000))),
-        )
-    }
-
-    #[test]
-    fn steps_then_cleanup_then_the_record() {
-        let job = job(2, &[When::Always, When::Failed]);
-        let (begun, next) = play(&job, &[Outcome::Ok; 3]);
-        assert_eq!(
-            (begun, next),
-            (vec![(1, 1), (2, 1), (3, 1)], Do::Record(Result::Done))
-        );
-    }
-
-    #[test]
-    fn a_failed_step_goes_to_cleanup_and_is_what_the_run_failed_by() {
-        let job = job(2, &[When::Failed, When::Always]);
-        let (begun, next) = play(&job, &[Outcome::Failed, Outcome::Ok, Outcome::Failed]);
-        assert_eq!(begun, [(1, 1), (3, 1), (4, 1)]);
-        assert_eq!(
-            next,
-            Do::Record(Result::Failed {
-                step: 1,
-                reason: FailReason::Failed
-            })
-        );
-    }
-
-    #[test]
-    fn good_steps_and_a_failed_cleanup_are_done_and_say_so() {
-        let job = job(1, &[When::Always]);
-        let (_, next) = play(&job, &[Outcome::Ok, Outcome::TimedOut]);
-        assert_eq!(next, Do::Record(Result::DoneUnclean { step: 2 }));
-    }
-
-    #[test]
-    fn retries_are_attempts_of_their_own_and_wait_between() {
-        let mut job = job(1, &[]);
-        job.steps[0].retries = 2;
-        let (begun, next) = play(
-            &job,
-            &[Outcome::Failed, Outcome::Undelivered, Outcome::TimedOut],
-        );
-        assert_eq!(begun, [(1, 1), (1, 2), (1, 3)]);
-        assert_eq!(
-            next,
-            Do::Record(Result::Failed {
-                step: 1,
-                reason: FailReason::TimedOut
-            })
-        );
-        let mut run = Run::new();
-        run.ended(&job, now(), Outcome::Failed, wall(), u128::MAX);
-        assert!(
-            matches!(run.next(wall()), Do::Begin { not_before, .. } if not_before > now().boot)
-        );
-    }
-
-    #[test]
-    fn busy_uses_no_attempt_but_is_not_asked_for_ever() {
-        let job = job(1, &[]);
-        let (begun, next) = play(&job, &[Outcome::Busy, Outcome::TooLate, Outcome::Ok]);
-        assert_eq!(
-            (begun, next),
-            (vec![(1, 1), (1, 2), (1, 3)], Do::Record(Result::Done))
-        );
-        let (begun, next) = play(&job, &[Outcome::Busy; UNUSED_MAX as usize]);
-        assert_eq!(begun.len(), UNUSED_MAX as usize);
-        assert_eq!(
-            next,
-            Do::Record(Result::Failed {
-                step: 1,
-                reason: FailReason::Busy
-            })
-        );
-    }
-
-    #[test]
-    fn unknown_keeps_the_lease_until_the_latest_possible_end() {
-        let job = job(1, &[]);
-        let mut run = Run::new();
-        run.ended(&job, now(), Outcome::Unknown, wall(), 0);
-        let end = later(wall(), Duration::from_secs(3_600 + 60));
-        assert_eq!(run.next(wall()), Do::KeepUntil(end));
-        assert_eq!(
-            run.next(end),
-            Do::Record(Result::Failed {
-                step: 1,
-                reason: FailReason::Unknown
-            })
-        );
-    }
-
-    #[test]
-    fn a_superseded_claim_does_nothing_more() {
-        let job = job(2, &[When::Always]);
-        assert_eq!(play(&job, &[Outcome::Superseded]).1, Do::Nothing);
-    }
-
-    #[test]
-    fn a_stopped_run_cleans_up_and_says_stopped_but_finished_work_is_committed() {
-        let job = job(2, &[When::Always]);
-        let mut run = Run::new();
-        run.stopped(&job, 0);
-        assert!(matches!(run.next(wall()), Do::Begin { step: 3, .. }));
-        run.ended(&job, now(), Outcome::Ok, wall(), 0);
-        assert_eq!(
-            run.next(wall()),
-            Do::Record(Result::Failed {
-                step: 0,
-                reason: FailReason::Stopped
-            })
-        );
-        let mut done = Run::new();
-        done.ended(&job, now(), Outcome::Ok, wall(), 0);
-        done.ended(&job, now(), Outcome::Ok, wall(), 0);
-        done.stopped(&job, 2);
-        done.ended(&job, now(), Outcome::Ok, wall(), 0);
-        assert_eq!(done.next(wall()), Do::Record(Result::Done));
-    }
-}
+mod tests;

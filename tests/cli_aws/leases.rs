@@ -1,12 +1,14 @@
 //! Locks that others left: with other settings, past their end, or over something that still runs.
 
 use roundsman::model::id::{ClaimId, Name, RunId};
-use roundsman::model::lock::{Lock, LockState};
+use roundsman::model::job::file::{Context, parse};
+use roundsman::model::lock::{FileDigest, Lock, LockState};
+use roundsman::model::settings::{LeaseSettings, ProviderKind};
 use roundsman::model::time::{later, parse_stamp};
 
 use crate::CALM;
 use crate::cli::until;
-use crate::site::{Pace, Site, end, set, signal, step, waiting};
+use crate::site::{Pace, Site, cleanup, end, set, signal, step, waiting};
 
 /// Rewrites the lock of the n-th node past the API.
 fn relock(site: &Site<'_>, n: usize, change: impl FnOnce(&mut Lock)) {
@@ -14,6 +16,17 @@ fn relock(site: &Site<'_>, n: usize, change: impl FnOnce(&mut Lock)) {
     change(&mut lock);
     site.aws
         .set_tags(&site.nodes[n], &[("lock", &lock.format())]);
+}
+
+/// What the nodes execute for the job `hello`, as a lock says it.
+fn digest(site: &Site<'_>) -> FileDigest {
+    let context = Context {
+        provider: ProviderKind::Aws,
+        lease: LeaseSettings::default(),
+        prefix: String::new(),
+    };
+    let job = parse(&site.folder.read("jobs/hello.toml"), "hello", &context).job;
+    job.expect("a job").file_digest()
 }
 
 /// A lock of this site's own settings, as a run leaves it that died while its step ran, an hour ago.
@@ -29,7 +42,7 @@ fn abandoned(site: &Site<'_>, n: usize) {
         set: set(),
         job: Name::new("hello").expect("a name"),
         task: Name::new("hello").expect("a name"),
-        file: "00000000".parse().expect("a digest"),
+        file: digest(site),
         step: 1,
         was: None,
         owner: "gone".to_owned(),
@@ -81,7 +94,7 @@ fn a_lock_with_other_settings_blocks_the_whole_fleet_for_an_hour() {
 }
 
 #[test]
-fn a_suspect_is_left_alone_for_the_margin_and_then_taken_over() {
+fn a_suspect_is_left_alone_for_the_margin_and_then_adopted() {
     let site = Site::serving(&CALM, "suspect", 1, "true");
     abandoned(&site, 0);
     let now = site.plan_time();
@@ -92,10 +105,10 @@ fn a_suspect_is_left_alone_for_the_margin_and_then_taken_over() {
         (&row["reason"], &row["verdict"]),
         (&"suspect".into(), &"blocked".into())
     );
-    let before = site.lock(0).expect("untouched");
     relock(&site, 0, |lock| {
         lock.until = now - std::time::Duration::from_secs(60);
     });
+    let dead = site.lock(0).expect("untouched");
     let row = site.plan()[&site.nodes[0]].clone();
     assert_eq!(
         (&row["reason"], &row["verdict"]),
@@ -103,18 +116,22 @@ fn a_suspect_is_left_alone_for_the_margin_and_then_taken_over() {
     );
     site.run(&["run", "hello"]).status(0).says("served 1 node");
     assert_eq!(site.keys(0), ["last-hello", "took-hello"]);
-    let comment = site.sent(0)[0]["Comment"]
-        .as_str()
-        .expect("text")
-        .to_owned();
-    assert!(comment.starts_with("roundsman hello "), "{comment}");
-    assert!(before.owner == "gone", "{before:?}");
+    // SSM has never heard of its step: it is sent, in the same run.
+    assert_eq!(
+        comments(&site),
+        [format!("roundsman hello {} 1.1", dead.run)]
+    );
 }
 
-#[test]
-fn a_suspect_whose_step_still_runs_is_busy_until_it_has_ended() {
-    let site = Site::new(&CALM, "busy", 1, Pace::Quick);
-    site.job(&waiting(&site));
+/// The comments of what was sent to the first node.
+fn comments(site: &Site<'_>) -> Vec<String> {
+    let sent = site.sent(0);
+    let comment = |sent: &serde_json::Value| sent["Comment"].as_str().expect("text").to_owned();
+    sent.iter().map(comment).collect()
+}
+
+/// A runner that was killed while its step ran, and whose lease ended a minute ago; the lock that it left.
+fn killed(site: &Site<'_>) -> Lock {
     let mut child = site.start(&["run", "hello"]);
     until("the step has begun", 60, || {
         site.folder.file("begun").exists()
@@ -122,35 +139,134 @@ fn a_suspect_whose_step_still_runs_is_busy_until_it_has_ended() {
     signal("KILL", &child);
     child.wait().expect("it has ended");
     let now = site.plan_time();
-    relock(&site, 0, |lock| {
+    relock(site, 0, |lock| {
         lock.until = now - std::time::Duration::from_secs(60);
     });
-    let dead = site.lock(0).expect("left behind");
-    assert_eq!(site.reason(0), "busy");
-    site.run(&["run", "hello", "--detailed-exitcode"])
+    site.lock(0).expect("left behind")
+}
+
+#[test]
+fn a_step_that_outlived_its_runner_is_watched_by_its_own_job_and_in_the_way_of_every_other() {
+    let site = Site::new(&CALM, "watched", 1, Pace::Quick);
+    site.job(
+        &(waiting(&site)
+            + &step(&format!("echo second >> '{}'", site.path("second")))
+                .replace("\"work\"", "\"more\"")),
+    );
+    let dead = killed(&site);
+    site.folder
+        .write("other.toml", site.folder.read("jobs/hello.toml"));
+    site.run(&["run", "./other.toml", "--detailed-exitcode"])
         .status(11)
         .says(&format!(
             "step 1 of hello (run {}) is running there",
             dead.run
         ));
-    site.folder
-        .write("other.toml", site.folder.read("jobs/hello.toml"));
-    site.run(&["run", "./other.toml", "--detailed-exitcode"])
-        .status(11)
-        .says("is running there");
     assert_eq!(site.lock(0).as_ref(), Some(&dead), "untouched");
-    assert_eq!(site.sent(0).len(), 1);
 
+    let child = site.start(&["run", "hello", "--format", "json"]);
+    until("it is adopted", 60, || {
+        site.lock(0)
+            .is_some_and(|lock| lock.claim != dead.claim && lock.state == LockState::Held)
+    });
+    let lock = site.lock(0).expect("held");
+    assert_eq!((lock.run, lock.step, lock.file), (dead.run, 1, dead.file));
+    assert_eq!(site.sent(0).len(), 1, "nothing is sent while it runs");
+    site.folder.write("go", "");
+    let ran = end(child).status(0);
+    let events: Vec<serde_json::Value> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an event"))
+        .collect();
+    let told: Vec<&str> = events
+        .iter()
+        .filter_map(|event| event["event"].as_str())
+        .collect();
+    let rest: Vec<&str> = told
+        .into_iter()
+        .filter(|event| *event != "renewed")
+        .collect();
+    assert_eq!(
+        rest,
+        [
+            "adopted",
+            "step-finished",
+            "step-started",
+            "step-finished",
+            "committed",
+            "released",
+            "finished"
+        ]
+    );
+    assert_eq!(
+        (&events[0]["was"], &events[0]["step"]),
+        (&"held".into(), &1.into())
+    );
+    assert!(
+        events[..events.len() - 1]
+            .iter()
+            .all(|event| event["run"] == dead.run.to_string())
+    );
+    assert_eq!(
+        (site.lines("begun").len(), site.lines("second").len()),
+        (1, 1)
+    );
+    assert_eq!(site.keys(0), ["last-hello", "took-hello"]);
+    let each = |n: u32| format!("roundsman hello {} {n}.1", dead.run);
+    assert_eq!(comments(&site), [each(1), each(2)]);
+}
+
+#[test]
+fn work_that_was_done_when_its_runner_died_is_recorded_and_not_done_again() {
+    let site = Site::new(&CALM, "recorded", 1, Pace::Quick);
+    site.job(&waiting(&site));
+    let dead = killed(&site);
     site.folder.write("go", "");
     until("the step has ended", 20, || {
         site.sent(0)[0]["Status"] == "Success"
     });
     // Another job leaves it to its own for a day: a step has finished, and may be committed yet.
+    site.folder
+        .write("other.toml", site.folder.read("jobs/hello.toml"));
     site.run(&["run", "./other.toml", "--detailed-exitcode"])
         .status(11)
         .says("may still commit it");
-    site.run(&["run", "hello"]).status(0).says("served 1 node");
+    site.run(&["run", "hello"])
+        .status(0)
+        .says("adopted until")
+        .says("step 1 work ok, found ended")
+        .says("served 1 node");
     assert_eq!(site.keys(0), ["last-hello", "took-hello"]);
+    assert_eq!(
+        comments(&site),
+        [format!("roundsman hello {} 1.1", dead.run)]
+    );
+    assert_eq!(site.lines("begun").len(), 1);
+}
+
+#[test]
+fn a_run_whose_job_file_has_changed_is_watched_to_its_end_and_cleaned_up() {
+    let site = Site::new(&CALM, "changed", 1, Pace::Quick);
+    let tidy = |name: &str| cleanup(&format!("touch '{}'", site.path(name)));
+    site.job(&(waiting(&site) + &tidy("old")));
+    let dead = killed(&site);
+    site.job(&(step("echo never") + &step("true").replace("\"work\"", "\"more\"") + &tidy("new")));
+    let child = site.start(&["run", "hello"]);
+    until("it is adopted", 60, || {
+        site.lock(0)
+            .is_some_and(|lock| lock.claim != dead.claim && lock.state == LockState::Held)
+    });
+    site.folder.write("go", "");
+    end(child).status(1).says("job-changed");
+    assert_eq!(site.keys(0), ["fail-hello"]);
+    assert!(
+        site.left(0)["fail-hello"]
+            .ends_with(&format!("run={} step=1 reason=job-changed", dead.run))
+    );
+    let each = |attempt: &str| format!("roundsman hello {} {attempt}", dead.run);
+    assert_eq!(comments(&site), [each("1.1"), each("3.1001")]);
+    assert!(site.folder.file("new").exists() && !site.folder.file("old").exists());
 }
 
 #[test]

@@ -103,17 +103,21 @@ fn a_clock_that_is_certainly_wrong_claims_nothing() {
 }
 
 #[test]
-fn a_suspect_run_past_its_margin_is_taken_over_and_begun_again() {
+fn a_suspect_run_of_which_nothing_is_found_goes_on_with_the_step_begun_last() {
     for consistency in BOTH {
+        let mut job = job();
+        job.steps.push(step("second", On::Node));
         let world = World::new(vec![node("a", &[])], consistency, 1);
-        let rules = rules(job());
-        let at = now(&world).wall;
-        let left = lock_of(&rules, at, -400);
+        let rules = rules(job);
+        let mut left = lock_of(&rules, now(&world).wall, -400);
+        left.step = 2;
         world.store.change("a", |node| {
             node.tags.insert("lock".to_owned(), left.format());
         });
         let (round, _) = once(&world, &rules);
         assert_eq!(round.counts.committed, 1, "{consistency:?}");
+        assert_eq!(world.shell.sent(), [("a".to_owned(), 2, 1)]);
+        assert_eq!(world.shell.orders()[0].run, left.run);
         assert!(!world.store.tags("a").contains_key("lock"));
     }
 }
@@ -160,7 +164,7 @@ fn the_run_of_another_job_is_recorded_as_abandoned() {
     }
 }
 
-fn lock_of(rules: &Rules, at: Timestamp, left: i64) -> Lock {
+pub(crate) fn lock_of(rules: &Rules, at: Timestamp, left: i64) -> Lock {
     let until = at
         .checked_add(jiff::SignedDuration::from_secs(left))
         .expect("a time");

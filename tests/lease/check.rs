@@ -3,20 +3,23 @@
 use jiff::SignedDuration;
 use roundsman::model::record::{Fail, Last};
 
-use crate::contender::{Left, Visit};
+use crate::contender::{Awaited, Left, Phase, Visit};
 use crate::model::Search;
-use crate::world::{Op, Order, Stage, State, Wrong};
+use crate::world::{Flying, Op, Order, Stage, State, Wrong};
 
 impl Search {
     /// Whether a contender believes that it holds a node.
     pub(crate) fn is_held(&self, state: &State, who: u8) -> bool {
-        self.with_visit(state, who, |visit| self.holds(state, visit))
-            .unwrap_or_default()
+        let contender = self.contender(state, who);
+        let holds = |visit| self.holds(state, contender.kind, visit);
+        contender.visit().is_some_and(holds)
     }
 
-    pub(crate) fn holds(&self, state: &State, visit: &Visit) -> bool {
+    /// Whether a visit has the right to act. One that parks has given it up.
+    pub(crate) fn holds(&self, state: &State, kind: u8, visit: &Visit) -> bool {
         let now = self.scenario.now(state.at, 0).boot;
-        visit.lease.is_held(&self.scenario.terms(), now)
+        let gives_back = visit.parking || visit.awaited == Awaited::Release;
+        visit.lease.is_held(&self.scenario.terms(kind), now) && !gives_back
     }
 
     fn with_visit<T>(&self, state: &State, who: u8, ask: impl FnOnce(&Visit) -> T) -> Option<T> {
@@ -28,8 +31,9 @@ impl Search {
     fn holders(&self, state: &State) -> Vec<(u8, u8)> {
         let all = 0..u8::try_from(state.contenders.len()).expect("few");
         let held = |who| {
-            let node = self.with_visit(state, who, |v| self.holds(state, v).then_some(v.node));
-            node.flatten().map(|node| (who, node))
+            let node = self.with_visit(state, who, |visit| visit.node);
+            node.filter(|_| self.is_held(state, who))
+                .map(|node| (who, node))
         };
         all.filter_map(held).collect()
     }
@@ -42,9 +46,10 @@ impl Search {
         };
         let claim = self.with_visit(state, who, |visit| visit.lease.claim_id());
         let stale = self.scenario.world.stale;
+        let here_too = holders.iter().filter(|(_, n)| *n == node).count() > 1;
         let here = &mut state.nodes[usize::from(node)];
         let mut wrong = None;
-        if holders.iter().filter(|(_, n)| *n == node).count() > 1 {
+        if here_too && self.scenario.belief {
             wrong = Some(Wrong::TwoHolders);
         } else if here.held > claim {
             wrong = Some(Wrong::IdOrder);
@@ -52,8 +57,59 @@ impl Search {
             wrong = Some(Wrong::UnderHold);
         }
         here.held = here.held.max(claim);
+        let wrong = wrong.or_else(|| self.wrong_run(state, who, node));
         state.wrong = state.wrong.or(wrong);
         self.check_limit(state);
+    }
+
+    /// Whether the run that was found there is not to be gone on with, or not to be given up.
+    fn wrong_run(&self, state: &State, who: u8, node: u8) -> Option<Wrong> {
+        let take = self.with_visit(state, who, |visit| visit.take.clone())?;
+        let sends = &state.nodes[usize::from(node)].sends;
+        match take {
+            Left::Free => None,
+            Left::Adopt(_, run) => sends
+                .iter()
+                .any(|(order, _)| {
+                    order.run == run.run
+                        && self.accounted(state, node, order)
+                        && self.is_stable(state, node, order)
+                })
+                .then_some(Wrong::DoneAgain),
+            Left::Over(_, run) => sends
+                .iter()
+                .any(|(order, stage)| {
+                    order.run == run.run
+                        && *stage == Stage::Ended(true)
+                        && !self.accounted(state, node, order)
+                })
+                .then_some(Wrong::GivenUp),
+        }
+    }
+
+    /// Whether what accounts for a run has stood for longer than any read is old.
+    fn is_stable(&self, state: &State, node: u8, order: &Order) -> bool {
+        let keys = &self.scenario.kinds[usize::from(order.kind)].rules.keys;
+        [&keys.last, &keys.fail].into_iter().all(|key| {
+            let index = usize::from(self.scenario.register(node, key.as_str()));
+            state.registers[index].is_stable()
+        })
+    }
+
+    /// A contender writes or sends: not while a later claim holds its node.
+    pub(crate) fn check_act(&self, state: &mut State, who: u8) {
+        if !self.is_held(state, who) {
+            return;
+        }
+        let mine = self.with_visit(state, who, |visit| (visit.node, visit.lease.claim_id()));
+        let displaced = self.holders(state).into_iter().any(|(other, node)| {
+            let theirs = self.with_visit(state, other, |visit| visit.lease.claim_id());
+            other != who
+                && mine.is_some_and(|(at, mine)| at == node && theirs.is_some_and(|t| t > mine))
+        });
+        if displaced {
+            state.wrong = state.wrong.or(Some(Wrong::Displaced));
+        }
     }
 
     /// More nodes may be held or at work than the limit allows.
@@ -119,12 +175,19 @@ impl Search {
     }
 
     /// A lock was deleted: not over a run that nothing accounts for and nobody holds.
-    pub(crate) fn check_freed(&self, state: &mut State, index: u8) {
+    pub(crate) fn check_freed(&self, state: &mut State, by: u8, index: u8) {
         let keys = self.scenario.keys.len();
         if self.scenario.keys[usize::from(index) % keys] != "lock" {
             return;
         }
         let node = u8::try_from(usize::from(index) / keys).expect("few");
+        let holders = self.holders(state);
+        if holders
+            .iter()
+            .any(|(who, held)| *held == node && *who != by)
+        {
+            state.wrong = state.wrong.or(Some(Wrong::FreedHolder));
+        }
         let sends = state.nodes[usize::from(node)].sends.clone();
         let left = sends.iter().any(|(order, stage)| {
             matches!(
@@ -135,6 +198,24 @@ impl Search {
         });
         if left {
             state.wrong = state.wrong.or(Some(Wrong::Orphaned));
+        }
+    }
+
+    pub(crate) fn gives_back(&self, state: &State, who: u8) -> bool {
+        self.with_visit(state, who, |visit| visit.awaited == Awaited::Release)
+            .unwrap_or_default()
+    }
+
+    /// A lease was given back: nothing that would revive it is still on its way.
+    pub(crate) fn check_given_back(&self, state: &mut State, who: u8) {
+        let world = self.scenario.world;
+        let revives = |f: &Flying| {
+            let prompt = f.lands_by <= f.began + world.answers;
+            let put = f.ops.iter().any(|(_, op)| matches!(op, Op::Put(_)));
+            f.by == who && prompt && put
+        };
+        if state.flying.iter().any(revives) {
+            state.wrong = state.wrong.or(Some(Wrong::Revived));
         }
     }
 

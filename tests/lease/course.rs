@@ -3,6 +3,7 @@
 use roundsman::model::lease::{Input, Next, Want};
 use roundsman::model::outcome::Outcome;
 use roundsman::model::record::{Fail, FailReason};
+use roundsman::model::rule::Rule;
 use roundsman::model::run::{Do, Result as RunResult};
 use roundsman::model::time::{Moment, Now, floor_second, format_stamp};
 
@@ -55,7 +56,8 @@ impl Turn<'_> {
                     visit.doing = Doing::Deletes;
                 }
             }
-            let busy = visit.doing != Doing::Nothing || visit.waits_for.is_some();
+            let one = terms.without.keeps(Rule::OneAtATime);
+            let busy = visit.doing != Doing::Nothing && one || visit.waits_for.is_some();
             if busy || visit.awaited != Awaited::Nothing || visit.parking {
                 break;
             }
@@ -83,7 +85,7 @@ impl Turn<'_> {
                 let fresh = visit.lease.fresh_until(&terms);
                 let may = fresh.is_some_and(|until| now.boot <= until)
                     && visit.lease.is_held(&terms, now.boot);
-                if !may && terms.without.keeps(roundsman::model::rule::Rule::FreshRead) {
+                if !may && terms.without.keeps(Rule::FreshRead) {
                     visit.awaited = Awaited::Step(step, attempt);
                     return visit.lease.on(&terms, now, Input::Want(Want::Step(step)));
                 }
@@ -121,6 +123,8 @@ impl Turn<'_> {
                 visit.awaited = Awaited::Step(step, attempt);
                 Pursuit::Want(Want::Step(step))
             }
+            // Runs here are not told what was found of them: `shown` stands for that, above.
+            Do::Attach { .. } => Pursuit::Wait,
             Do::KeepUntil(until) => {
                 let at = self.scenario.moment_of(now, until);
                 visit.wake = visit.wake.min(at);

@@ -103,7 +103,14 @@ impl Search {
             }
             Act::Unknown(who) => {
                 state.budget.unknown -= 1;
-                self.tell(&mut state, who, Event::Ended(Outcome::Unknown));
+                // Without the rule an outcome that nobody knows is taken for a failure.
+                let knows = self.scenario.out().keeps(Rule::UnknownKeeps);
+                let outcome = if knows {
+                    Outcome::Unknown
+                } else {
+                    Outcome::Failed
+                };
+                self.tell(&mut state, who, Event::Ended(outcome));
             }
         }
         state.flying.sort();
@@ -170,6 +177,7 @@ impl Search {
     fn tell(&self, state: &mut State, who: u8, event: Event) {
         let slot = usize::from(who);
         let was_held = self.is_held(state, who);
+        let gave_back = self.gives_back(state, who);
         let (after, deeds) = {
             let mut cast = self.cast.lock().expect("one thread");
             let cast: &mut Cast = &mut cast;
@@ -181,6 +189,9 @@ impl Search {
             self.contender(state, who).doing(),
             Some(Doing::Writes | Doing::Records | Doing::Deletes)
         );
+        if gave_back && self.contender(state, who).phase == Phase::Idle {
+            self.check_given_back(state, who);
+        }
         if writes || !waits {
             self.drop_flights(state, who);
         }
@@ -201,6 +212,7 @@ impl Search {
     fn perform(&self, state: &mut State, who: u8, deed: &Deed) {
         match deed {
             Deed::Write(ops) => {
+                self.check_act(state, who);
                 self.check_record(state, who, ops);
                 state.flying.push(Flying {
                     by: who,
@@ -211,6 +223,7 @@ impl Search {
                 });
             }
             Deed::Send(node, order) => {
+                self.check_act(state, who);
                 self.check_send(state, who, *node);
                 let at = state.at;
                 let sends = &mut state.nodes[usize::from(*node)].sends;
@@ -242,7 +255,7 @@ impl Search {
                 Op::Delete(val) if register.now != *val => {}
                 Op::Delete(_) | Op::DeleteAny => {
                     register.put(0, state.at);
-                    self.check_freed(state, *index);
+                    self.check_freed(state, flying.by, *index);
                 }
             }
         }

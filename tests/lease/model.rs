@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 
 use roundsman::model::lease::Look;
+use roundsman::model::rule::Rule;
 use stateright::{Model, Property};
 
 use crate::cast::Cast;
@@ -98,7 +99,7 @@ impl Search {
             .iter()
             .map(|(kind, ahead, starts)| cast.number(Contender::new(*kind, *ahead, *starts)))
             .collect();
-        State {
+        let mut state = State {
             at: 0,
             registers,
             flying: Vec::new(),
@@ -106,12 +107,48 @@ impl Search {
             contenders,
             budget: scenario.budget,
             wrong: None,
+        };
+        for (text, lands_by) in &scenario.strays {
+            let put = crate::world::Op::Put(cast.texts.number(text));
+            state.flying.push(crate::world::Flying {
+                by: u8::MAX,
+                began: 0,
+                lands_by: *lands_by,
+                awaited: false,
+                ops: vec![(scenario.register(0, "lock"), put)],
+            });
         }
+        drop(cast);
+        if scenario.holder {
+            self.hold(&mut state);
+        }
+        state
+    }
+
+    /// The first contender has held the first node since tick 0; its step executes.
+    fn hold(&self, state: &mut State) {
+        let mut cast = self.cast.lock().expect("one thread");
+        let contender = Contender::clone(cast.contender(state.contenders[0]));
+        let (contender, order, value) = contender.holding(&self.scenario);
+        state.contenders[0] = cast.number(contender);
+        let lock = usize::from(self.scenario.register(0, "lock"));
+        state.registers[lock] = Register::holding(cast.texts.number(&value));
+        state.nodes[0] = Node {
+            mark: Some(order.claim),
+            held: Some(order.claim),
+            hold_at: None,
+            sends: vec![(order, Stage::Running(0))],
+        };
     }
 
     /// Whether a moment has come by the clock that all share.
     pub(crate) fn has_come(&self, moment: roundsman::model::time::Moment, at: Tick) -> bool {
         self.scenario.tick_of_moment(moment) <= at
+    }
+
+    /// Whether what is rationed may happen to a contender.
+    fn suffers(&self, who: u8) -> bool {
+        self.scenario.victim.is_none_or(|victim| victim == who)
     }
 
     /// How many different answers a read of these registers may give.
@@ -141,7 +178,7 @@ impl Search {
         let Some(visit) = contender.visit() else {
             return;
         };
-        if self.scenario.claims_only && self.holds(state, visit) {
+        if self.scenario.claims_only && self.holds(state, contender.kind, visit) {
             return;
         }
         if self.has_come(visit.wake, state.at) {
@@ -152,14 +189,14 @@ impl Search {
         } else if visit.waits_for.is_some() && state.budget.unknown > 0 {
             acts.push(Act::Unknown(who));
         }
-        if state.budget.signals > 0 && self.may_be_told(visit) {
+        if state.budget.signals > 0 && self.suffers(who) && self.may_be_told(visit) {
             acts.push(Act::Told(who));
         }
     }
 
     /// A claim may be given up, and a run parked whose step is under way.
     fn may_be_told(&self, visit: &Visit) -> bool {
-        let held = visit.lease.own_end(&self.scenario.terms()).is_some();
+        let held = visit.lease.own_end(&self.scenario.terms(0)).is_some();
         !held || visit.waits_for.is_some() && !visit.parking
     }
 
@@ -169,10 +206,10 @@ impl Search {
             return;
         };
         acts.push(Act::Lands(who));
-        let may_twin = state.budget.twins > 0;
+        let may_twin = state.budget.twins > 0 && !self.scenario.out().keeps(Rule::OneAttempt);
         acts.extend(may_twin.then_some(Act::LandsTwice(who)));
         let prompt = flying.lands_by <= flying.began + self.scenario.world.answers;
-        if state.budget.late > 0 && prompt {
+        if state.budget.late > 0 && prompt && self.suffers(who) {
             acts.extend([Act::Lost(who), Act::Late(who), Act::Slow(who)]);
         }
     }
@@ -190,7 +227,7 @@ impl Search {
             }
             self.own_acts(state, who, contender, acts);
             self.write_acts(state, who, acts);
-            let busy = contender.phase != Phase::Idle;
+            let busy = contender.phase != Phase::Idle && self.suffers(who);
             acts.extend((busy && state.budget.crashes > 0).then_some(Act::Crashes(who)));
             // One that stands still while its write is under way gets its answer late: that is `Slow`.
             let writes = state.flying.iter().any(|f| f.by == who && f.awaited);
@@ -216,6 +253,7 @@ impl Search {
                         let prompt = *since != Tick::MAX;
                         acts.extend((prompt && slow_sends > 0).then_some(Act::Dawdles(n, i)));
                     }
+                    Stage::Running(_) if !self.scenario.ends => {}
                     Stage::Running(_) => {
                         acts.push(Act::Ends(n, i, true));
                         acts.extend(self.scenario.fails.then_some(Act::Ends(n, i, false)));
@@ -252,7 +290,7 @@ impl Search {
         let steps = sends.all(|stage| match stage {
             Stage::Pending(Tick::MAX) | Stage::Ended(_) | Stage::Refused(_) => true,
             Stage::Pending(since) => at < since + world.arrives,
-            Stage::Running(since) => at < since + self.scenario.work,
+            Stage::Running(since) => !self.scenario.ends || at < since + self.scenario.work,
         });
         // Until somebody begins nothing changes that could matter to anybody.
         let quiet_world = state.flying.is_empty() && self.nobody_began(state);

@@ -46,10 +46,21 @@ pub(crate) struct Scenario {
     pub(crate) world: World,
     /// The longest that a step works.
     pub(crate) work: Tick,
+    /// Only this contender is paused, dies, writes late and is told to stop; `None`: any.
+    pub(crate) victim: Option<u8>,
+    /// Whether a step ends at all.
+    pub(crate) ends: bool,
     /// Whether a step may fail.
     pub(crate) fails: bool,
     /// Whether anybody keeps a record of commands.
     pub(crate) evidence: bool,
+    /// Whether nobody may even believe to hold a node that another holds. Only where no write lands so late, or nobody
+    /// stands still: who was paused believes what it last read, and reads again before it acts.
+    pub(crate) belief: bool,
+    /// Values of the first node's lock that somebody wrote before tick 0, and when they land at the latest.
+    pub(crate) strays: Vec<(String, Tick)>,
+    /// Whether the first contender holds the first node from the beginning.
+    pub(crate) holder: bool,
     /// Whether a holder stands still: then only claims are searched.
     pub(crate) claims_only: bool,
     /// Whether the first invocation begins at tick 0: where nothing else stands or moves, that is all the same.
@@ -175,8 +186,13 @@ impl Scenario {
                 arrives: 0,
             },
             work: 1,
+            victim: None,
+            ends: true,
             fails: false,
             evidence: true,
+            belief: true,
+            strays: Vec::new(),
+            holder: false,
             claims_only: false,
             from_zero: true,
             horizon: ticks(2 * lease.settle().as_secs() + g + 6),
@@ -189,6 +205,33 @@ impl Scenario {
     /// The same with something changed.
     pub(crate) fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
         change(&mut self);
+        self
+    }
+
+    /// The first contender holds the first node, and works on; leases last so many seconds.
+    pub(crate) fn held(mut self, ttl: u64) -> Self {
+        self.holder = true;
+        self.from_zero = false;
+        self.ends = false;
+        self.victim = Some(0);
+        self = self.ttl(ttl);
+        self.horizon = self.lock_ticks() + 10;
+        self
+    }
+
+    /// Leases last so many seconds.
+    pub(crate) fn ttl(mut self, ttl: u64) -> Self {
+        for kind in &mut self.kinds {
+            let lease = &mut kind.rules.lease;
+            let secs = Duration::from_secs;
+            lease.ttl = secs(ttl);
+            // So long that a holder still reads its lock every third of L only.
+            let spent = lease.claim_within + lease.staleness + lease.skew + lease.ttl / 3;
+            lease.request_life = lease.ttl + lease.margin + lease.settle() - spent;
+            assert!(lease.broken().is_empty(), "{:?}", lease.broken());
+        }
+        let life = self.kinds[0].rules.lease.request_life.as_nanos() / self.tick.as_nanos();
+        self.world.life = Tick::try_from(life).expect("small");
         self
     }
 
@@ -207,9 +250,9 @@ impl Scenario {
         self.kinds[0].rules.without
     }
 
-    /// What binds the first kind.
-    pub(crate) fn terms(&self) -> Terms {
-        let kind = &self.kinds[0];
+    /// What binds a kind.
+    pub(crate) fn terms(&self, kind: u8) -> Terms {
+        let kind = &self.kinds[usize::from(kind)];
         Terms::of(&kind.rules, kind.transactional)
     }
 
@@ -303,11 +346,45 @@ impl Scenario {
                 step: order.step,
                 attempt: order.attempt,
                 activity: *activity,
+                handle: None,
             });
             let commands = Evidence::Commands(commands.collect());
             view.evidence.insert(self.node_id(n), commands);
         }
         view
+    }
+
+    /// How long a lease and its margin last, in ticks.
+    pub(crate) fn lock_ticks(&self) -> Tick {
+        let lease = &self.kinds[0].rules.lease;
+        let ticks = (lease.ttl + lease.margin).as_nanos() / self.tick.as_nanos();
+        Tick::try_from(ticks).expect("small")
+    }
+
+    /// A claim that crossed the holder's own, and lands when it lands: begun when a read could last show the node free
+    /// before the holder's claim had settled.
+    pub(crate) fn stray_claim(mut self) -> Self {
+        let lease = self.kinds[0].rules.lease;
+        let began = lease.settle() - lease.staleness;
+        let lasts = if self.out().keeps(roundsman::model::rule::Rule::LastsL) {
+            lease.ttl
+        } else {
+            lease.claim_within + lease.settle() * 2
+        };
+        let seconds = |span: Duration| i64::try_from(span.as_secs()).expect("small");
+        let stray = Lock {
+            run: roundsman::model::id::RunId::new(ms(-9), 3),
+            claim: roundsman::model::id::ClaimId::new(ms(-9), 4),
+            state: roundsman::model::lock::LockState::Settling,
+            step: 0,
+            owner: "stray".to_owned(),
+            until: Self::second(seconds(lasts) - seconds(began)),
+            ..self.lock()
+        };
+        let ticks = (began.as_nanos() / self.tick.as_nanos()) as Tick;
+        let lands_by = self.world.life.saturating_sub(ticks);
+        self.strays.push((stray.format(), lands_by));
+        self
     }
 
     /// A lock of the first kind, to be changed where something else is meant.

@@ -17,6 +17,9 @@ pub(crate) struct Found {
     pub(crate) wrong: Option<(Wrong, String)>,
 }
 
+/// A search that has not ended after so many states never will in the time that there is.
+const STATES_MAX: usize = 30_000_000;
+
 /// Searches a scenario to its horizon, or to the first thing that is wrong.
 pub(crate) fn search(scenario: Scenario) -> Found {
     let name = scenario.name.clone();
@@ -24,6 +27,7 @@ pub(crate) fn search(scenario: Scenario) -> Found {
         .checker()
         .threads(1)
         .finish_when(HasDiscoveries::Any)
+        .target_state_count(STATES_MAX)
         .spawn_bfs()
         .join();
     let model = checker.model();

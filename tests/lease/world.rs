@@ -27,6 +27,11 @@ impl Register {
         }
     }
 
+    /// Whether it has been what it is for longer than any read is old.
+    pub(crate) fn is_stable(&self) -> bool {
+        self.old.is_empty()
+    }
+
     pub(crate) fn put(&mut self, val: Val, at: Tick) {
         if val == self.now {
             return;
@@ -131,6 +136,8 @@ impl Node {
 pub(crate) enum Wrong {
     /// Two hold one node.
     TwoHolders,
+    /// One acts on a node while a later claim holds it.
+    Displaced,
     /// More nodes are held or at work than the limit allows.
     OverLimit,
     /// Two steps execute on one node at once.
@@ -151,6 +158,12 @@ pub(crate) enum Wrong {
     Superseded,
     /// Something was executed past its not-after time.
     TooLate,
+    /// A delete freed a node that somebody else holds.
+    FreedHolder,
+    /// A write of a lease landed after that lease had been given back.
+    Revived,
+    /// A run whose step has finished was given up.
+    GivenUp,
 }
 
 /// How often each thing may happen yet.

@@ -35,6 +35,8 @@ pub(crate) enum Promise {
     WorkWasDone,
     /// Work done is recorded.
     Recorded,
+    /// Work done is not done again by another run that could not know of it.
+    NotDoneAgain,
     /// What is not ours, or cannot be read, is not overwritten.
     HandsOff,
     /// Nobody has to clean up by hand.
@@ -46,7 +48,7 @@ pub(crate) enum Promise {
 }
 
 impl Promise {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::NoOverlap,
         Self::NotSuperseded,
         Self::NotRepeated,
@@ -54,6 +56,7 @@ impl Promise {
         Self::NotMovedBack,
         Self::WorkWasDone,
         Self::Recorded,
+        Self::NotDoneAgain,
         Self::HandsOff,
         Self::NoLockLeft,
         Self::Served,
@@ -74,6 +77,7 @@ pub(crate) struct Violation {
 pub(crate) struct Figures {
     pub(crate) invocations: u64,
     pub(crate) claims: u64,
+    pub(crate) adoptions: u64,
     pub(crate) claims_lost: u64,
     pub(crate) leases_lost: u64,
     pub(crate) committed: u64,
@@ -85,8 +89,6 @@ pub(crate) struct Figures {
     pub(crate) answered: u64,
     /// Steps beside a runner that overlapped with a step of another run: no fence guards them, none is promised.
     pub(crate) unfenced_overlaps: u64,
-    /// Runs whose work had all been done before by a run that nobody recorded.
-    pub(crate) done_again: u64,
     /// Runs whose work was all done, and recorded as failed.
     pub(crate) done_and_failed: u64,
 }
@@ -95,6 +97,7 @@ impl Figures {
     pub(crate) fn add(&mut self, other: &Self) {
         self.invocations += other.invocations;
         self.claims += other.claims;
+        self.adoptions += other.adoptions;
         self.claims_lost += other.claims_lost;
         self.leases_lost += other.leases_lost;
         self.committed += other.committed;
@@ -103,7 +106,6 @@ impl Figures {
         self.refused += other.refused;
         self.answered += other.answered;
         self.unfenced_overlaps += other.unfenced_overlaps;
-        self.done_again += other.done_again;
         self.done_and_failed += other.done_and_failed;
     }
 }
@@ -174,6 +176,7 @@ impl Checks {
         let figures = &mut self.figures;
         match kind {
             EventKind::Claimed { .. } => figures.claims += 1,
+            EventKind::Adopted { .. } => figures.adoptions += 1,
             EventKind::ClaimLost { .. } => figures.claims_lost += 1,
             EventKind::LeaseLost { .. } => figures.leases_lost += 1,
             EventKind::Committed { .. } => figures.committed += 1,

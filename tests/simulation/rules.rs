@@ -24,11 +24,7 @@ fn search(rule: Rule, first_seed: u64, worlds: u64) -> Option<(u64, Promise)> {
 fn search_all() {
     let worlds = setting("RULE_WORLDS", 0);
     for rule in Rule::ALL {
-        let began = std::time::Instant::now();
-        say(&format!(
-            "{rule:?}: {:?} ({:.0} s)",
-            search(*rule, 1, worlds),
-            began.elapsed().as_secs_f64()
-        ));
+        let (found, took) = crate::seconds_of(|| search(*rule, 1, worlds));
+        say(&format!("{rule:?}: {found:?} ({took:.0} s)"));
     }
 }

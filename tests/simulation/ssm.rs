@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use roundsman::io::memory::MemoryClock;
 use roundsman::model::id::{Name, NodeId};
-use roundsman::model::node::{Activity, Command, Evidence, Node};
+use roundsman::model::node::{self as model, Activity, Command, Evidence, Node};
 use roundsman::model::outcome::{Delivery, Outcome};
 use roundsman::model::time::{Moment, elapsed, later};
 use roundsman::port::{Clock, ErrorKind, Order, PortError, Shell, Ticket, WriteError};
@@ -50,6 +51,32 @@ enum Stage {
     /// The executor gave up on hearing of it.
     Lost,
     Cancelled,
+}
+
+impl Sent {
+    /// As it stands in the executor's history.
+    fn command(&self, send: u64, now: jiff::Timestamp) -> Command {
+        let latest_end = self.latest_end;
+        let activity = match self.stage {
+            Stage::Waiting | Stage::Running if now <= latest_end => Activity::InProgress,
+            Stage::Ended(_) | Stage::Undelivered => Activity::Finished,
+            Stage::Waiting | Stage::Running | Stage::Lost | Stage::Cancelled => {
+                Activity::Unknown { latest_end }
+            }
+        };
+        Command {
+            job: self.payload.job.clone(),
+            run: self.payload.run,
+            step: self.payload.step,
+            attempt: self.payload.attempt,
+            activity,
+            handle: Some(model::Handle {
+                ticket: send.to_string(),
+                sent: MemoryClock::wall_at(self.requested),
+                latest_end,
+            }),
+        }
+    }
 }
 
 impl Stage {
@@ -238,26 +265,12 @@ impl Cloud {
         let Some(node) = nodes.get(id) else {
             return Vec::new();
         };
-        let sends = node.sends.iter().filter_map(|send| all.get(send));
-        sends
-            .filter(|sent| sent.requested.plus(within) >= now)
-            .map(|sent| Command {
-                job: sent.payload.job.clone(),
-                run: sent.payload.run,
-                step: sent.payload.step,
-                attempt: sent.payload.attempt,
-                activity: match sent.stage {
-                    Stage::Waiting | Stage::Running if wall <= sent.latest_end => {
-                        Activity::InProgress
-                    }
-                    Stage::Ended(_) | Stage::Undelivered => Activity::Finished,
-                    Stage::Waiting | Stage::Running | Stage::Lost | Stage::Cancelled => {
-                        Activity::Unknown {
-                            latest_end: sent.latest_end,
-                        }
-                    }
-                },
-            })
+        let known = |send: &u64| all.get(send).map(|sent| (*send, sent));
+        node.sends
+            .iter()
+            .filter_map(known)
+            .filter(|(_, sent)| sent.requested.plus(within) >= now)
+            .map(|(send, sent)| sent.command(send, wall))
             .collect()
     }
 

@@ -187,7 +187,8 @@ impl Human {
         };
         let doing = match &event.kind {
             EventKind::Settling { for_ } => Doing::Settling(*for_),
-            EventKind::Claimed { .. } | EventKind::Adopted { .. } => Doing::Next("claimed"),
+            EventKind::Claimed { .. } => Doing::Next("claimed"),
+            EventKind::Adopted { .. } => Doing::Next("adopted, going on"),
             EventKind::StepStarted { step, name, .. } => Doing::Step {
                 step: *step,
                 name: name.clone(),

@@ -170,7 +170,10 @@ fn details(kind: &EventKind) -> Option<(&'static str, Value)> {
         }
         EventKind::Claimed { until } => ("claimed", json!({ "until": format_stamp(*until) })),
         EventKind::ClaimLost { why } => ("claim-lost", json!({ "why": why })),
-        EventKind::Adopted { was } => ("adopted", json!({ "was": was.label() })),
+        EventKind::Adopted { was, step, until } => (
+            "adopted",
+            json!({ "was": was.label(), "step": step, "until": format_stamp(*until) }),
+        ),
         EventKind::StepStarted {
             step,
             name,
@@ -190,7 +193,7 @@ fn details(kind: &EventKind) -> Option<(&'static str, Value)> {
         } => (
             "step-finished",
             json!({ "step": step, "name": name, "attempt": attempt, "outcome": outcome.label(), "status": status,
-                "took_s": took.as_secs(), "output_tail": output_tail }),
+                "took_s": took.map(|took| took.as_secs()), "output_tail": output_tail }),
         ),
         EventKind::Renewed { until } => ("renewed", json!({ "until": format_stamp(*until) })),
         EventKind::LeaseLost { why } => ("lease-lost", json!({ "why": why })),

@@ -3,6 +3,7 @@
 use crate::cli::report::text::harmless_line;
 use crate::cli::report::times::near;
 use crate::event::{Event, EventKind};
+use crate::model::lock::LockState;
 use crate::model::outcome::Outcome;
 use crate::model::span::short_span;
 
@@ -46,10 +47,11 @@ pub(super) fn sentence(event: &Event, node: &str) -> Option<(Weight, String)> {
         EventKind::ClaimLost { why } => {
             (Weight::Info, format!("not claimed: {}", harmless_line(why)))
         }
-        EventKind::Adopted { was } => (
-            Weight::Info,
-            format!("taken up again, its run was found {was}"),
-        ),
+        EventKind::Adopted {
+            was,
+            step,
+            until: end,
+        } => (Weight::Info, adopted(*was, *step, &until(*end))),
         EventKind::StepStarted { .. } | EventKind::StepFinished { .. } => step(&event.kind)?,
         EventKind::Renewed { until: end } => {
             (Weight::Detail, format!("lease runs until {}", until(*end)))
@@ -93,6 +95,15 @@ pub(super) fn sentence(event: &Event, node: &str) -> Option<(Weight, String)> {
     Some((weight, format!("{node}: {what}")))
 }
 
+/// A run is gone on with.
+fn adopted(was: LockState, step: u32, until: &str) -> String {
+    let far = match step {
+        0 => "no step begun".to_owned(),
+        step => format!("step {step} begun last"),
+    };
+    format!("adopted until {until}; its run was found {was}, {far}")
+}
+
 /// What happened to a step.
 fn step(kind: &EventKind) -> Option<(Weight, String)> {
     match kind {
@@ -119,8 +130,11 @@ fn step(kind: &EventKind) -> Option<(Weight, String)> {
                 Weight::Warning
             };
             let (name, how) = (called(*step, name), ended(*outcome, *status));
-            let (took, again) = (short_span(*took), again(*attempt));
-            let what = format!("step {step}{name} {how} after {took}{again}");
+            let again = again(*attempt);
+            let what = match took {
+                Some(took) => format!("step {step}{name} {how} after {}{again}", short_span(*took)),
+                None => format!("step {step}{name} {how}, found ended{again}"),
+            };
             Some((weight, what))
         }
         _ => None,

@@ -3,17 +3,18 @@
 use std::time::Duration;
 
 use crate::engine::observe::observe;
-use crate::engine::visit::{Awaited, Flight, Visit};
+use crate::engine::visit::{Awaited, Flight, Landed, Visit};
 use crate::event::EventKind;
 use crate::model::backoff::backoff;
 use crate::model::decide::standing::{Mine, standing};
 use crate::model::lease::{Answer, Input, Look, Next};
 use crate::model::lock::Seen;
+use crate::model::node::Evidence;
 use crate::model::record::{Fail, FailReason};
 use crate::model::run::Result as RunResult;
 use crate::model::span::format_span;
 use crate::model::tag::{TagKey, Tags};
-use crate::model::time::{floor_second, format_stamp};
+use crate::model::time::{elapsed, floor_second, format_stamp};
 use crate::port::{Clock, PortError, Ports, Put, Store, WriteError};
 
 impl<'a, P: Ports> Visit<'a, P> {
@@ -31,7 +32,7 @@ impl<'a, P: Ports> Visit<'a, P> {
                         .write(&node, &put, Some((&key, replaces.as_deref())))
                         .await;
                     let (answer, error) = answer(result, retry_in);
-                    (Input::Wrote(answer), None, error)
+                    Landed::answered(Input::Wrote(answer), error)
                 })
             }
             Next::Record { replaces } => {
@@ -39,14 +40,14 @@ impl<'a, P: Ports> Visit<'a, P> {
                 Box::pin(async move {
                     let result = store.write(&node, &put, Some((&key, own.as_deref()))).await;
                     let (answer, error) = answer(result, retry_in);
-                    (Input::Recorded(answer), None, error)
+                    Landed::answered(Input::Recorded(answer), error)
                 })
             }
             Next::Delete(value) => {
                 let pairs = self.leavings(value.clone());
                 Box::pin(async move {
                     let (answer, error) = answer(store.delete(&node, &pairs).await, retry_in);
-                    (Input::Deleted(answer), None, error)
+                    Landed::answered(Input::Deleted(answer), error)
                 })
             }
             Next::Wait(_) | Next::Go | Next::End(_) => Box::pin(std::future::pending()),
@@ -57,16 +58,15 @@ impl<'a, P: Ports> Visit<'a, P> {
     fn look(&self, look: Look, retry_in: Duration) -> Flight<'a> {
         let engine = self.engine;
         let (node, key) = (self.node.id.clone(), engine.rules.keys.lock.clone());
-        let failed = move |error| (Input::LookFailed { retry_in }, None, Some(error));
+        let failed = move |error| Landed::answered(Input::LookFailed { retry_in }, Some(error));
         let store = engine.ports.store();
         match look {
             Look::Node => Box::pin(async move {
                 match store.read_tags(&node).await {
-                    Ok(tags) => (
-                        looked(tags.get(key.as_str()).cloned(), None),
-                        Some(tags),
-                        None,
-                    ),
+                    Ok(tags) => Landed {
+                        tags: Some(tags.clone()),
+                        ..looked(tags.get(key.as_str()).cloned(), None)
+                    },
                     Err(error) => failed(error),
                 }
             }),
@@ -74,7 +74,7 @@ impl<'a, P: Ports> Visit<'a, P> {
                 let fleet = self.fleet;
                 Box::pin(async move {
                     match store.read_key(fleet, &key).await {
-                        Ok(mut locks) => (looked(locks.remove(&node), None), None, None),
+                        Ok(mut locks) => looked(locks.remove(&node), None),
                         Err(error) => failed(error),
                     }
                 })
@@ -101,7 +101,15 @@ impl<'a, P: Ports> Visit<'a, P> {
                     let value = tags
                         .as_ref()
                         .and_then(|tags| tags.get(key.as_str()).cloned());
-                    (looked(value, Some(stands)), tags, None)
+                    let commands = match view.evidence.get(&node) {
+                        Some(Evidence::Commands(commands)) => commands.clone(),
+                        Some(Evidence::None | Evidence::Unavailable(_)) | None => Vec::new(),
+                    };
+                    Landed {
+                        tags,
+                        commands: Some(commands),
+                        ..looked(value, Some(stands))
+                    }
                 })
             }
         }
@@ -164,11 +172,12 @@ impl<'a, P: Ports> Visit<'a, P> {
 
     fn completion(&self) -> (jiff::Timestamp, Duration) {
         let at = self.done_at.unwrap_or_else(|| self.engine.now());
-        (
-            floor_second(at.wall),
-            self.held_at
-                .map_or(Duration::ZERO, |held| at.boot.since(held)),
-        )
+        let took = match (self.began_before(), self.held_at) {
+            (Some(began), _) => elapsed(began, at.wall),
+            (None, Some(held)) => at.boot.since(held),
+            (None, None) => Duration::ZERO,
+        };
+        (floor_second(at.wall), took)
     }
 
     fn fail(&self, tags: &Tags, key: &TagKey, step: u32, reason: FailReason) -> Fail {
@@ -203,15 +212,28 @@ impl<'a, P: Ports> Visit<'a, P> {
     }
 }
 
+impl Landed {
+    /// What showed nothing more than how it was answered.
+    fn answered(input: Input, error: Option<PortError>) -> Self {
+        Self {
+            input,
+            tags: None,
+            commands: None,
+            error,
+        }
+    }
+}
+
 fn looked(
     value: Option<String>,
     standing: Option<crate::model::decide::standing::Standing>,
-) -> Input {
-    Input::Looked {
+) -> Landed {
+    let input = Input::Looked {
         shows: Seen::read(value.as_deref()),
         value,
         standing,
-    }
+    };
+    Landed::answered(input, None)
 }
 
 fn answer(result: Result<(), WriteError>, retry_in: Duration) -> (Answer, Option<PortError>) {

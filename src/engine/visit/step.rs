@@ -1,6 +1,5 @@
-//! One attempt at one step, from the send to its judged end.
+//! One attempt at one step, from the send (or from where it is found) to its judged end.
 
-use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,13 +8,13 @@ use jiff::Timestamp;
 
 use crate::engine::variables::variables;
 use crate::engine::visit::Visit;
+use crate::engine::visit::deliver::{GRACE, Told, attach, deliver};
 use crate::event::EventKind;
-use crate::model::backoff::backoff;
 use crate::model::job::{On, Step, StepAction};
-use crate::model::node::Node;
+use crate::model::node::{Activity, Command};
 use crate::model::outcome::{Attempt, Delivery, Judged, Outcome, judge};
-use crate::model::time::Moment;
-use crate::port::{Clock, ErrorKind, Order, PortError, Ports, Shell, WriteError};
+use crate::model::time::{elapsed, later};
+use crate::port::{Order, Ports};
 
 /// The most of a step's output that an event carries, in characters: its end is what tells why it failed.
 const TAIL: usize = 4_000;
@@ -23,11 +22,8 @@ const TAIL: usize = 4_000;
 /// What is said of a reboot step; such jobs are refused before, so nobody should read it.
 const NO_REBOOT: &str = "this version does not execute reboot steps";
 
-/// How long a step that is told to end has until it is killed (design section 4).
-const GRACE: Duration = Duration::from_secs(30);
-
-/// How long beyond its timeout a step is asked after, when the asking does not succeed.
-const END_WITHIN: Duration = Duration::from_secs(60);
+/// What an attempt of which only its comment is known may take beyond the own lease's end.
+const UNTOLD: Duration = Duration::from_secs(48 * 3_600);
 
 /// A step under way.
 pub(super) struct Underway<'a> {
@@ -36,23 +32,24 @@ pub(super) struct Underway<'a> {
     on: On,
 }
 
-/// What the loop and the step's future share.
-struct Told {
-    cancel: tokio::sync::Notify,
-    cancelled: Cell<bool>,
-    /// How long the step has to go by itself.
-    within: Cell<Duration>,
+/// Whose attempt it was.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Whose {
+    /// Sent by this visit, not to start after that time.
+    Own { not_after: Timestamp },
+    /// Sent by an earlier claim; it cannot run on after that time.
+    Found { latest_end: Timestamp },
 }
 
 /// A step that has ended.
 pub(super) struct Ended {
     pub(super) judged: Judged,
-    pub(super) not_after: Timestamp,
+    pub(super) whose: Whose,
     pub(super) cancelled: bool,
     step: u32,
     attempt: u32,
     name: String,
-    took: Duration,
+    took: Option<Duration>,
 }
 
 impl Ended {
@@ -121,11 +118,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             name: name.clone(),
             attempt,
         });
-        let told = Rc::new(Told {
-            cancel: tokio::sync::Notify::new(),
-            cancelled: Cell::new(false),
-            within: Cell::new(GRACE),
-        });
+        let told = Rc::new(Told::nothing());
         let (shared, node, on) = (Rc::clone(&told), self.node.clone(), definition.on);
         let future = Box::pin(async move {
             let (began, clock) = (engine.now().boot, engine.ports.clock());
@@ -161,15 +154,65 @@ impl<'a, P: Ports> Visit<'a, P> {
             let (cancelled, took) = (shared.cancelled.get(), engine.now().boot.since(began));
             Ended {
                 judged,
-                not_after,
+                whose: Whose::Own { not_after },
                 cancelled,
+                step,
+                attempt,
+                name,
+                took: Some(took),
+            }
+        });
+        Some(Underway { future, told, on })
+    }
+
+    /// Waits for what an earlier claim has sent, as if it had been sent now. Nothing is started.
+    pub(super) fn attach(&self, command: Command, cancel: bool) -> Underway<'a> {
+        let engine = self.engine;
+        let (step, attempt) = (command.step, command.attempt);
+        let named = engine.rules.job.step(step);
+        let name = named.filter(|_| !self.run.has_other_file()).map_or_else(
+            || format!("step-{step}"),
+            |definition| definition.name.clone(),
+        );
+        let number = Attempt {
+            run: command.run,
+            claim: self.own().claim,
+            step,
+            number: attempt,
+        };
+        let latest_end = match &command.handle {
+            Some(handle) => handle.latest_end,
+            None => later(self.own().until, UNTOLD),
+        };
+        let told = Rc::new(Told::nothing());
+        let (shared, node) = (Rc::clone(&told), self.node.clone());
+        let future = Box::pin(async move {
+            let (shell, clock) = (engine.ports.node(), engine.ports.clock());
+            let handle = command.handle.as_ref();
+            let delivery = attach(shell, clock, &node, handle, engine.now(), &shared).await;
+            let running = command.activity == Activity::InProgress;
+            let took = handle
+                .filter(|_| running)
+                .map(|handle| elapsed(handle.sent, engine.now().wall));
+            Ended {
+                judged: judge(&delivery, On::Node, number),
+                whose: Whose::Found { latest_end },
+                cancelled: shared.cancelled.get(),
                 step,
                 attempt,
                 name,
                 took,
             }
         });
-        Some(Underway { future, told, on })
+        let underway = Underway {
+            future,
+            told,
+            on: On::Node,
+        };
+        if cancel {
+            underway.cancel();
+        }
+        underway
     }
 
     /// The attempt as a shell takes it; for a step that this version does not execute, what is said instead.
@@ -191,60 +234,5 @@ impl<'a, P: Ports> Visit<'a, P> {
             timeout: definition.timeout,
             not_after: lock.until,
         })
-    }
-}
-
-/// Sends, waits, and cancels when told to.
-async fn deliver<S: Shell, C: Clock>(
-    shell: &S,
-    clock: &C,
-    node: &Node,
-    order: &Order,
-    told: &Told,
-) -> Delivery {
-    // Told to stop, or the lease lost, before anything was sent.
-    if told.cancelled.get() {
-        return Delivery::Interrupted("it was not begun".to_owned());
-    }
-    let ticket = match shell.send(node, order).await {
-        Ok(ticket) => ticket,
-        Err(WriteError::Refused(error)) => return refused(error),
-        Err(WriteError::Changed) => return Delivery::Undelivered("it was refused".to_owned()),
-        Err(WriteError::Unknown(error)) => return Delivery::Unknown(error.message),
-    };
-    let mut trouble = 0;
-    let mut give_up = Moment::MAX;
-    loop {
-        tokio::select! {
-            biased;
-            waited = shell.wait(node, &ticket) => match waited {
-                Ok(delivery) => return delivery,
-                // What was sent goes on, whoever cannot ask: ask again until it has ended for certain.
-                Err(error) => {
-                    trouble += 1;
-                    let now = clock.boot();
-                    if trouble == 1 {
-                        give_up = give_up.min(now.plus(order.timeout + END_WITHIN));
-                    }
-                    if now >= give_up || matches!(error.kind, ErrorKind::NotFound) {
-                        return Delivery::Unknown(error.message);
-                    }
-                    tracing::warn!(node = %node.id, error = %error, "the step could not be asked after");
-                    clock.sleep_until(now.plus(backoff(trouble, clock.random()))).await;
-                }
-            },
-            () = told.cancel.notified() => {
-                if let Err(error) = shell.cancel(node, &ticket, told.within.get()).await {
-                    tracing::warn!(node = %node.id, error = %error, "the step could not be cancelled");
-                }
-            }
-        }
-    }
-}
-
-fn refused(error: PortError) -> Delivery {
-    match error.kind {
-        ErrorKind::Unreachable => Delivery::Unreachable(error.message),
-        _ => Delivery::Undelivered(error.message),
     }
 }

@@ -70,6 +70,11 @@ impl MemoryClock {
         self.0.state.borrow_mut().now += span;
     }
 
+    /// A moment as wall time.
+    pub fn wall_at(moment: Moment) -> Timestamp {
+        later(Timestamp::from_second(EPOCH).unwrap_or_default(), moment.0)
+    }
+
     /// Has `call` made at a moment, or as soon as time moves on when that has passed.
     ///
     /// For what happens in the world whoever waits for it, or no longer does.
@@ -135,10 +140,7 @@ impl Wake for Flag {
 
 impl Clock for MemoryClock {
     fn wall(&self) -> Timestamp {
-        later(
-            Timestamp::from_second(EPOCH).unwrap_or_default(),
-            self.boot().0,
-        )
+        Self::wall_at(self.boot())
     }
 
     fn boot(&self) -> Moment {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::io::memory::MemoryClock;
 use crate::model::id::NodeId;
 use crate::model::job::On;
-use crate::model::node::{Activity, Command, Evidence, Node};
+use crate::model::node::{Activity, Command, Evidence, Handle, Node};
 use crate::model::outcome::{Delivery, Outcome};
-use crate::model::time::Moment;
+use crate::model::time::{Moment, later};
 use crate::port::{Clock, Order, PortError, Shell, Ticket, WriteError};
 
 /// How one attempt at a step goes.
@@ -194,8 +194,17 @@ impl Shell for MemoryShell {
 
     async fn evidence(&self, node: &Node, _: Duration) -> Result<Evidence, PortError> {
         let now = self.clock.boot();
-        let of_node = |sent: &&Sent| sent.node == node.id && sent.order.on == On::Node;
-        let command = |sent: &Sent| Command {
+        let of_node =
+            |(_, sent): &(usize, &Sent)| sent.node == node.id && sent.order.on == On::Node;
+        let handle = |ticket: usize, sent: &Sent| Handle {
+            ticket: ticket.to_string(),
+            sent: MemoryClock::wall_at(sent.began),
+            latest_end: later(
+                later(sent.order.not_after, sent.order.timeout),
+                Duration::from_secs(60),
+            ),
+        };
+        let command = |(ticket, sent): (usize, &Sent)| Command {
             job: sent.order.job.clone(),
             run: sent.order.run,
             step: sent.order.step,
@@ -205,11 +214,13 @@ impl Shell for MemoryShell {
             } else {
                 Activity::Finished
             },
+            handle: Some(handle(ticket, sent)),
         };
         Ok(Evidence::Commands(
             self.sent
                 .borrow()
                 .iter()
+                .enumerate()
                 .filter(of_node)
                 .map(command)
                 .collect(),

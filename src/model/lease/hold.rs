@@ -42,6 +42,14 @@ struct Open {
     latest: Moment,
 }
 
+impl Open {
+    /// The first moment at which none of them can land any more: one that takes all of Z lands at its end.
+    fn over(self, terms: &Terms) -> Moment {
+        let last = self.latest.plus(terms.settings.request_life);
+        last.plus(Duration::from_millis(1))
+    }
+}
+
 /// The one thing under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Flight {
@@ -103,9 +111,7 @@ impl Hold {
     /// Every third of what the last write gave; sooner where only a write can show that an unanswered one is over.
     fn renew_at(&self, terms: &Terms) -> Moment {
         let third = self.good.plus(self.lasts / 3);
-        self.open.map_or(third, |open| {
-            third.min(open.latest.plus(terms.settings.request_life))
-        })
+        self.open.map_or(third, |open| third.min(open.over(terms)))
     }
 
     fn fresh(&self, terms: &Terms, now: Moment) -> bool {
@@ -264,10 +270,7 @@ impl Lease {
                     now.boot
                 };
                 hold.lasts = lasts;
-                if hold
-                    .open
-                    .is_some_and(|open| began >= open.latest.plus(terms.settings.request_life))
-                {
+                if hold.open.is_some_and(|open| began >= open.over(terms)) {
                     hold.open = None;
                 }
                 if terms.transactional {
@@ -296,15 +299,14 @@ impl Lease {
     /// What to do now that everything known has been taken in.
     fn plan(&mut self, terms: &Terms, now: Now, hold: &mut Hold) -> Next {
         let end = hold.end(terms);
-        let release = hold.want == Want::Release && !terms.without.keeps(Rule::OneAtATime);
-        if hold.flight.is_some() && !release {
+        if hold.flight.is_some() && terms.without.keeps(Rule::OneAtATime) {
             return Next::Wait(end);
         }
         let granted =
             hold.written && matches!(hold.want, Want::Step(_) | Want::Record | Want::Stopping);
         let renew_at = hold.renew_at(terms).max(hold.not_before);
         let look_at = if terms.without.keeps(Rule::SeenWithinL) {
-            hold.seen.plus(terms.settings.ttl / 3).max(hold.not_before)
+            hold.seen.plus(terms.look_every()).max(hold.not_before)
         } else {
             Moment::MAX
         };

@@ -32,6 +32,7 @@ fn command(job: &str, run: RunId, activity: Activity) -> Command {
         step: 1,
         attempt: 1,
         activity,
+        handle: None,
     }
 }
 

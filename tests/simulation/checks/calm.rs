@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use roundsman::io::memory::MemoryClock;
 use roundsman::model::id::NodeId;
 use roundsman::model::lock::Lock;
 use roundsman::model::tag::Tags;
 use roundsman::model::time::{Moment, later, parse_stamp};
-use roundsman::port::Clock;
 
 use crate::checks::{Checks, Promise};
 use crate::fact::{Fact, What};
@@ -39,18 +39,11 @@ impl Checks {
         }
     }
 
-    /// The provider's time at a moment: virtual time is the provider's.
-    fn wall(at: Moment) -> jiff::Timestamp {
-        let clock = roundsman::io::memory::MemoryClock::new(0);
-        clock.pass(at.since(clock.boot()));
-        clock.wall()
-    }
-
     fn see_leftover(&mut self, at: Moment, node: &NodeId, tags: &Tags) {
         let Some(text) = tags.get("lock") else {
             return;
         };
-        let now = Self::wall(at);
+        let now = MemoryClock::wall_at(at);
         let margin = self.site.lease.margin;
         let left = Lock::parse(text)
             .is_none_or(|lock| later(lock.until, margin + LOOKED_INTO_WITHIN) < now);
@@ -61,7 +54,7 @@ impl Checks {
     }
 
     fn see_served(&mut self, at: Moment, node: &NodeId, tags: &Tags) {
-        let now = Self::wall(at);
+        let now = MemoryClock::wall_at(at);
         let periods = u32::try_from(self.site.jobs.len()).unwrap_or(0) + SPARE_PERIODS;
         let jobs = self.site.jobs.iter().map(|job| {
             let within = job.rules.job.every + job.period * periods;

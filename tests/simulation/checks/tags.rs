@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use roundsman::io::memory::MemoryClock;
 use roundsman::model::id::{Name, NodeId, RunId};
 use roundsman::model::lock::Lock;
 use roundsman::model::outcome::Outcome;
 use roundsman::model::record::Fail;
-use roundsman::model::time::{Moment, parse_stamp};
+use roundsman::model::time::{Moment, later, parse_stamp};
 
 use crate::chaos::is_ours;
 use crate::checks::{Checks, Promise};
@@ -22,6 +23,8 @@ pub(crate) struct TagHistory {
     executions: BTreeMap<u64, Execution>,
     /// Runs whose work is all done, and not recorded yet: since when.
     pub(super) unrecorded: BTreeMap<(NodeId, Name, RunId), Moment>,
+    /// When somebody from outside last took a node's lock away: what was known of earlier runs may be lost with it.
+    meddled_at: BTreeMap<NodeId, jiff::Timestamp>,
     /// When an operator last marked work as done, by node and key.
     marked: BTreeMap<(NodeId, String), Moment>,
     /// Since when a lock tag has been one that cannot be read.
@@ -37,6 +40,11 @@ struct Changed<'a> {
     after: Option<&'a str>,
     by: &'a By,
     began: Moment,
+}
+
+/// When a run began, in whole seconds, as its id says it.
+fn began_second(run: RunId) -> i64 {
+    i64::try_from(run.began_ms() / 1_000).unwrap_or(i64::MAX)
 }
 
 impl Checks {
@@ -70,6 +78,7 @@ impl Checks {
                 self.tags.done.retain(|(of, _), _| of != node);
                 self.tags.unrecorded.retain(|(of, ..), _| of != node);
                 self.tags.unreadable_since.remove(node);
+                self.tags.meddled_at.remove(node);
             }
             _ => {}
         }
@@ -139,7 +148,10 @@ impl Checks {
         if !matches!(changed.by, By::Runner { .. }) {
             // What runs there ends within its timeout; what is on its way is refused.
             let until = changed.at.plus(Duration::from_secs(3 * 3_600));
-            self.meddled_until.insert(node, until);
+            self.meddled_until.insert(node.clone(), until);
+            let known_to_all = later(MemoryClock::wall_at(changed.at), self.site.lease.skew);
+            self.tags.meddled_at.insert(node.clone(), known_to_all);
+            self.tags.unrecorded.retain(|(of, ..), _| *of != node);
         }
     }
 
@@ -152,7 +164,7 @@ impl Checks {
             // Whatever was done before is accounted for by it.
             let key = (changed.node.clone(), changed.key.to_owned());
             self.tags.marked.insert(key, changed.at);
-            self.record(changed.node, &task, after);
+            self.record(changed, &task, after);
             return;
         };
         // A completion that was on its way when an operator marked the node may land over the mark.
@@ -180,19 +192,26 @@ impl Checks {
             );
             self.broken(changed.at, Promise::WorkWasDone, what);
         }
-        self.record(changed.node, &task, after);
+        self.record(changed, &task, after);
     }
 
     /// A completion at or after a run's beginning accounts for it, in whole seconds.
-    fn record(&mut self, node: &NodeId, task: &Name, last: jiff::Timestamp) {
-        let own = self.tags.unrecorded.len();
+    fn record(&mut self, changed: &Changed<'_>, task: &Name, last: jiff::Timestamp) {
+        let node = changed.node;
+        let mut recorded = Vec::new();
         self.tags.unrecorded.retain(|(of, job, run), _| {
-            let began = i64::try_from(run.began_ms() / 1_000).unwrap_or(i64::MAX);
-            of != node || job != task || last.as_second() < began
+            let later = of != node || job != task || last.as_second() < began_second(*run);
+            if !later {
+                recorded.push(*run);
+            }
+            later
         });
-        // More than one: all but the last did it for nothing.
-        let recorded = own - self.tags.unrecorded.len();
-        self.figures.done_again += u64::try_from(recorded.saturating_sub(1)).unwrap_or(0);
+        if let [first, .., again] = recorded.as_slice() {
+            let what = format!(
+                "run {again} of {task} did on {node} what run {first} had done, which nobody recorded"
+            );
+            self.broken(changed.at, Promise::NotDoneAgain, what);
+        }
     }
 
     fn see_end(&mut self, at: Moment, execution: u64, outcome: Outcome) {
@@ -206,7 +225,13 @@ impl Checks {
         let run = (ended.node.clone(), ended.run);
         let done = self.tags.done.entry(run).or_default();
         let new = done.insert(ended.step);
-        if new && ended.step <= steps && (1..=steps).all(|step| done.contains(&step)) {
+        let known = self
+            .tags
+            .meddled_at
+            .get(&ended.node)
+            .is_none_or(|at| began_second(ended.run) > at.as_second());
+        let all = (1..=steps).all(|step| done.contains(&step));
+        if new && known && ended.step <= steps && all {
             let entry = (ended.node, ended.job, ended.run);
             self.tags.unrecorded.insert(entry, at);
         }

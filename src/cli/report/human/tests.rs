@@ -66,7 +66,7 @@ fn finished(outcome: Outcome, status: Option<i32>, output: &str) -> EventKind {
         attempt: 1,
         outcome,
         status,
-        took: Duration::from_secs(11_525),
+        took: Some(Duration::from_secs(11_525)),
         output_tail: output.to_owned(),
     }
 }
@@ -114,6 +114,8 @@ fn day() -> Vec<Event> {
             "i-2",
             EventKind::Adopted {
                 was: LockState::Parked,
+                step: 2,
+                until,
             },
         ),
         event("i-2", finished(Outcome::TimedOut, None, "")),

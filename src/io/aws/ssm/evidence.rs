@@ -12,7 +12,7 @@ use crate::io::aws::ssm::poll;
 use crate::io::aws::ssm::stage::{self, Stage};
 use crate::io::aws::ssm::{EXECUTION_MAX, not_built};
 use crate::model::id::NodeId;
-use crate::model::node::{Activity, Command, Evidence};
+use crate::model::node::{Activity, Command, Evidence, Handle};
 use crate::model::time::{format_stamp, later};
 use crate::port::{ErrorKind, PortError, Ticket};
 
@@ -77,9 +77,22 @@ async fn commands(
             continue;
         }
         let activity = activity(clients, node, &listed, now).await?;
-        found.extend(Command::parse_comment(comment, activity));
+        let command = Command::parse_comment(comment, activity);
+        found.extend(command.map(|command| Command {
+            handle: handle(&listed, now),
+            ..command
+        }));
     }
     Ok(found)
+}
+
+/// What it takes to wait for the command: the ticket that its send was answered with is the command's id.
+fn handle(command: &SsmCommand, now: Timestamp) -> Option<Handle> {
+    Some(Handle {
+        ticket: command.command_id()?.to_owned(),
+        sent: requested(command, now),
+        latest_end: latest_end(command, now),
+    })
 }
 
 async fn activity(
@@ -123,15 +136,18 @@ fn latest_end(command: &SsmCommand, now: Timestamp) -> Timestamp {
         .and_then(|values| values.first()?.parse().ok())
         .map_or(EXECUTION_DEFAULT, seconds)
         .min(EXECUTION_MAX);
-    let requested = command
-        .requested_date_time()
-        .and_then(timestamp)
-        .unwrap_or(now);
-    let computed = later(later(requested, delivery), execution);
+    let computed = later(later(requested(command, now), delivery), execution);
     command
         .expires_after()
         .and_then(timestamp)
         .map_or(computed, |expires| expires.max(computed))
+}
+
+fn requested(command: &SsmCommand, now: Timestamp) -> Timestamp {
+    command
+        .requested_date_time()
+        .and_then(timestamp)
+        .unwrap_or(now)
 }
 
 fn timestamp(at: &DateTime) -> Option<Timestamp> {
@@ -162,6 +178,21 @@ mod tests {
             .parameters("executionTimeout", vec!["120".to_owned()])
             .build();
         assert_eq!(latest_end(&command, at(0)), at(1_720));
+        assert_eq!(handle(&command, at(0)), None);
+        let named = SsmCommand::builder()
+            .command_id("c-1")
+            .requested_date_time(DateTime::from_secs(1_000))
+            .timeout_seconds(600)
+            .parameters("executionTimeout", vec!["120".to_owned()])
+            .build();
+        assert_eq!(
+            handle(&named, at(0)),
+            Some(Handle {
+                ticket: "c-1".to_owned(),
+                sent: at(1_000),
+                latest_end: at(1_720)
+            })
+        );
         let bare = SsmCommand::builder()
             .requested_date_time(DateTime::from_secs(1_000))
             .expires_after(DateTime::from_secs(90_000))

@@ -173,6 +173,7 @@ fn an_adoption_is_not_entered_over_what_another_job_runs_there_or_what_could_not
         step: 1,
         attempt: 1,
         activity: Activity::InProgress,
+        handle: None,
     };
     assert!(matches!(
         ask(Some(Evidence::Commands(vec![running]))),

@@ -1,0 +1,47 @@
+//! Told to stop.
+
+use crate::engine::stop::Urgency;
+use crate::engine::visit::step::Underway;
+use crate::engine::visit::{Awaited, Visit};
+use crate::model::lease::{Input, Next, Want};
+use crate::port::Ports;
+
+impl<'a, P: Ports> Visit<'a, P> {
+    /// The first signal: a claim is taken back; a run ends in order, its step cancelled, its lock saying so.
+    pub(super) fn told_to_stop(
+        &mut self,
+        urgency: Urgency,
+        underway: Option<&mut Underway<'a>>,
+    ) -> Next {
+        self.urgency = urgency;
+        if self.held_at.is_none() {
+            return self.feed(Input::GiveUp);
+        }
+        // What is past its steps ends by itself; what is recorded of another job's run is recorded first.
+        let ending = matches!(
+            self.awaited,
+            Awaited::Record | Awaited::Release | Awaited::Abandoned
+        );
+        if self.is_cleaning_up() || ending {
+            return self.feed(Input::Woke);
+        }
+        self.begin_stopping(underway)
+    }
+
+    /// Whether a clean-up step was begun, as far as this run has come: the lock may speak of another job file's.
+    fn is_cleaning_up(&self) -> bool {
+        let begun = usize::try_from(self.lease.lock().step).unwrap_or(usize::MAX);
+        !self.run.is_in_steps() && begun > self.engine.rules.job.steps.len()
+    }
+
+    pub(super) fn begin_stopping(&mut self, underway: Option<&mut Underway<'a>>) -> Next {
+        match underway {
+            Some(underway) => underway.cancel(),
+            None => self
+                .run
+                .stopped(&self.engine.rules.job, self.lease.lock().step),
+        }
+        self.awaited = Awaited::Stopping;
+        self.feed(Input::Want(Want::Stopping))
+    }
+}

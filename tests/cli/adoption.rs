@@ -1,0 +1,103 @@
+//! Runners of a local fleet that are killed: nobody keeps evidence there, but the node has a record of each attempt.
+
+use crate::folder::{Folder, job, until};
+
+/// A folder whose leases end a second after their last renewal is due, and are left alone for half a second.
+fn brief() -> Folder {
+    let folder = Folder::new(&["a"]);
+    let settings = folder.read("roundsman.toml").replacen(
+        "[lease]\n",
+        "[lease]\nclaim-within = \"100ms\"\nstaleness = \"100ms\"\nskew = \"100ms\"\nmargin = \"500ms\"\nttl = \"5s\"\nrequest-life = \"1s\"\n",
+        1,
+    );
+    folder.write("roundsman.toml", settings);
+    folder
+}
+
+/// Two steps: one that waits for the file `go` after it has said that it began, and one more.
+fn two_steps(folder: &Folder) -> String {
+    let path = |name: &str| folder.file(name).display().to_string();
+    let first = format!(
+        "echo x >> '{}'; while ! test -e '{}'; do sleep 0.05; done",
+        path("begun"),
+        path("go")
+    );
+    let second = format!(
+        "[[step]]\nname = \"more\"\nrun = \"echo x >> '{}'\"\n",
+        path("second")
+    );
+    job(&first) + &second
+}
+
+/// Kills a runner while its first step runs; gives the ids of its run and its claim.
+fn killed(folder: &Folder) -> (String, String) {
+    let mut child = folder.start(&["run", "hello"]);
+    until("the step has begun", 20, || folder.file("begun").exists());
+    child.kill().expect("it was running");
+    child.wait().expect("it has ended");
+    let lock = folder.tags("a")["lock"].clone();
+    let field = |key| {
+        let value = lock.split(' ').find_map(|field| field.strip_prefix(key));
+        value.expect("a lock").to_owned()
+    };
+    (field("run="), field("claim="))
+}
+
+fn adopts(folder: &Folder) -> crate::folder::Ran {
+    until("its lease has ended", 30, || {
+        let plan = folder.run(&["plan", "hello", "--format", "json"]).status(0);
+        plan.stdout.contains("\"verdict\":\"due\"")
+    });
+    folder.run(&["run", "hello", "--format", "json"])
+}
+
+#[test]
+fn a_step_that_had_ended_is_answered_by_the_nodes_record() {
+    let folder = brief();
+    folder.write("jobs/hello.toml", two_steps(&folder));
+    let (run, _) = killed(&folder);
+    folder.write("go", "");
+    let ran = adopts(&folder).status(0);
+    assert!(ran.stdout.contains("\"event\":\"adopted\"") && ran.stdout.contains(&run));
+    assert_eq!(
+        (folder.read("begun"), folder.read("second")),
+        ("x\n".to_owned(), "x\n".to_owned())
+    );
+    assert_eq!(
+        folder.tags("a").keys().collect::<Vec<_>>(),
+        ["last-hello", "took-hello"]
+    );
+}
+
+#[test]
+fn a_step_that_still_runs_is_asked_for_until_it_has_ended() {
+    let folder = brief();
+    folder.write("jobs/hello.toml", two_steps(&folder));
+    let (run, claim) = killed(&folder);
+    let ran = std::thread::scope(|scope| {
+        let ran = scope.spawn(|| adopts(&folder));
+        // Granted, told `busy`, and asked for again: three writes of the adopting claim at least.
+        until("the node was asked twice", 60, || {
+            let lock = folder.tags("a").get("lock").cloned().unwrap_or_default();
+            let seq = lock.split(' ').find_map(|field| field.strip_prefix("seq="));
+            let writes = seq.and_then(|seq| seq.parse().ok()).unwrap_or(0);
+            lock.contains(&run) && !lock.contains(&claim) && writes >= 3
+        });
+        folder.write("go", "");
+        ran.join().expect("it ends")
+    });
+    let ran = ran.status(0);
+    assert!(
+        ran.stdout.contains("\"outcome\":\"busy\""),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(
+        (folder.read("begun"), folder.read("second")),
+        ("x\n".to_owned(), "x\n".to_owned())
+    );
+    assert_eq!(
+        folder.tags("a").keys().collect::<Vec<_>>(),
+        ["last-hello", "took-hello"]
+    );
+}
