@@ -21,6 +21,8 @@ mod cloud;
 mod fact;
 #[path = "simulation/faults.rs"]
 mod faults;
+#[path = "simulation/named.rs"]
+mod named;
 #[path = "simulation/operators.rs"]
 mod operators;
 #[path = "simulation/process.rs"]

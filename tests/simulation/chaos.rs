@@ -65,13 +65,13 @@ impl Cloud {
                 stopped: true,
             };
         }
-        self.tell_fate(id.as_str(), || "is stopped".to_owned());
+        self.tell(What::NodeStopped(id.clone()));
         let id = id.clone();
         self.after(for_, move |cloud| cloud.bring_up(&id, &sends));
     }
 
     /// A reboot leaves the instance running in the provider's eyes.
-    fn reboot_node(self: &Rc<Self>, id: &NodeId) {
+    pub(crate) fn reboot_node(self: &Rc<Self>, id: &NodeId) {
         let sends = self.take_down(id);
         self.tell_fate(id.as_str(), || "reboots".to_owned());
         let takes = self

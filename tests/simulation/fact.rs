@@ -87,6 +87,7 @@ pub(crate) enum What {
         zone: String,
     },
     NodeGone(NodeId),
+    NodeStopped(NodeId),
     Storm,
     Calm,
     /// The calm is over; what was to be served in it has been.

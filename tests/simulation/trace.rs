@@ -83,6 +83,7 @@ impl fmt::Display for Fact {
             What::Fate { whom, what } => write!(f, "{whom}: {what}"),
             What::NodeAdded { node, zone } => write!(f, "{node}: is new, in zone {zone}"),
             What::NodeGone(node) => write!(f, "{node}: is gone"),
+            What::NodeStopped(node) => write!(f, "{node}: is stopped"),
             What::Storm => f.write_str("a storm begins"),
             What::Calm => f.write_str("a calm begins"),
             What::CalmEnds { .. } => f.write_str("the calm ends"),
@@ -110,7 +111,8 @@ impl Fact {
             What::Tag { node, .. }
             | What::Delivered { node, .. }
             | What::NodeAdded { node, .. }
-            | What::NodeGone(node) => node,
+            | What::NodeGone(node)
+            | What::NodeStopped(node) => node,
             What::Began(execution) => &execution.node,
             What::Told { event, .. } => match &event.node {
                 Some(node) => node,
