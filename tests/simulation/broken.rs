@@ -100,7 +100,7 @@ fn play(breach: Breach, fenced: bool) -> Outcome {
     let campaign = Campaign {
         first_seed: 1,
         worlds,
-        seasons: 4,
+        seasons: 3,
         storm,
         without: rule.map_or(fence, |rule| fence.and(rule)),
     };

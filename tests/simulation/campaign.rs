@@ -1,6 +1,6 @@
 //! Many worlds, one after the other on each of two threads, and what came of all of them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::Write as _;
 use std::process::Command;
@@ -80,7 +80,7 @@ impl Campaign {
                         if over || enough.load(Ordering::Relaxed) {
                             return;
                         }
-                        let one = self.play_one(seed);
+                        let one = self.play_world(seed, violated);
                         let broken = !one.first.is_empty();
                         enough.fetch_or(violated && broken, Ordering::Relaxed);
                         all.lock().expect("no panic beside").add(one);
@@ -95,16 +95,25 @@ impl Campaign {
 
     /// Plays one world.
     pub(crate) fn play_one(&self, seed: u64) -> Outcome {
+        self.play_world(seed, false)
+    }
+
+    /// Plays one world to its end, or until it breaks a promise.
+    fn play_world(&self, seed: u64, violated: bool) -> Outcome {
         let site = Site::new(seed, self.without);
         let storm = (self.storm)(&site.lease);
         let checks = Rc::new(RefCell::new((Checks::new(&site), Digest::default())));
         let seen = Rc::clone(&checks);
+        let enough = Rc::new(Cell::new(false));
+        let says = Rc::clone(&enough);
         let witness = Box::new(move |fact: &Fact| {
             let (checks, digest) = &mut *seen.borrow_mut();
             checks.see(fact);
             digest.add(fact);
+            says.set(violated && !checks.violations.is_empty());
         });
-        let totals = World::play(&site, &storm, self.seasons, witness, false);
+        let length = (&storm, self.seasons);
+        let totals = World::play(&site, length, witness, false, &enough);
         let (checks, digest) = &*checks.borrow();
         let count = |promise| u64::try_from(checks.count(promise)).unwrap_or(u64::MAX);
         Outcome {
@@ -144,7 +153,8 @@ impl Campaign {
                 }
             }
         });
-        World::play(&site, &storm, self.seasons, witness, true);
+        let length = (&storm, self.seasons);
+        World::play(&site, length, witness, true, &Cell::new(false));
         let kept = kept.borrow().iter().cloned().collect::<Vec<_>>().join("\n");
         format!(
             "seed {seed}, commit {}, {:?}: {}\nlease: {:?}\n{kept}\nagain: ROUNDSMAN_SIM_SEED={seed} ROUNDSMAN_SIM_WORLDS=1 cargo test --test simulation",

@@ -1,5 +1,6 @@
 //! A world: machines that invoke jobs, and seasons: a storm, and a calm in which everything has to come right.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -59,12 +60,14 @@ pub(crate) struct World {
 
 impl World {
     /// Plays so many seasons of a site; every fact goes to the witness. Tells how often each fault has happened.
+    ///
+    /// It is over sooner when `enough` says so.
     pub(crate) fn play(
         site: &Site,
-        storm: &Faults,
-        seasons: u32,
+        (storm, seasons): (&Faults, u32),
         witness: Witness,
         traced: bool,
+        enough: &Cell<bool>,
     ) -> Totals {
         let cloud = Cloud::new(site.seed, site.lease, site.without, witness, traced);
         for zone in &site.zones {
@@ -82,12 +85,12 @@ impl World {
             jobs: site.jobs.clone(),
             cloud: Rc::clone(&cloud),
         };
-        cloud.clock.play(world.live(storm, seasons));
+        cloud.clock.play(world.live((storm, seasons), enough));
         cloud.clock.clear();
         cloud.fired.totals()
     }
 
-    async fn live(&self, storm: &Faults, seasons: u32) {
+    async fn live(&self, (storm, seasons): (&Faults, u32), enough: &Cell<bool>) {
         let mut tasks: FuturesUnordered<std::pin::Pin<Box<dyn Future<Output = ()> + '_>>> =
             FuturesUnordered::new();
         for machine in &self.machines {
@@ -100,7 +103,14 @@ impl World {
         tokio::select! {
             biased;
             () = self.seasons(storm, seasons) => {}
+            () = self.until(enough) => {}
             () = async { while tasks.next().await.is_some() {} } => {}
+        }
+    }
+
+    async fn until(&self, enough: &Cell<bool>) {
+        while !enough.get() {
+            self.sleep(Duration::from_secs(3_600)).await;
         }
     }
 
