@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::model::id::{ClaimId, NodeId};
 use crate::model::job::NewNodes;
-use crate::model::limits::{Room, room};
+use crate::model::limits::{Asking, Room, room};
 use crate::model::lock::{Lock, LockState, Seen};
 use crate::model::node::{Agent, Node, Service};
 use crate::model::reason::{Reason, Verdict};
@@ -357,7 +357,11 @@ impl Case<'_> {
         if self.goes_on() && rules.without.keeps(Rule::AdoptFreely) {
             return None;
         }
-        match room(rules, view, node, self.mine) {
+        let asking = Asking {
+            mine: self.mine,
+            over: matches!(self.left, Some((_, Answer::TakeOver(_)))),
+        };
+        match room(rules, view, node, asking) {
             Room::Fits => None,
             Room::Contended => Some(ruling(Reason::Limit, None, "others are claiming too")),
             Room::Full { why } => Some(ruling(Reason::Limit, None, why)),

@@ -11,6 +11,7 @@ use crate::model::job::{Count, Divider};
 use crate::model::lock::{LockState, Seen};
 use crate::model::node::{Node, Service};
 use crate::model::rule::Rule;
+use crate::model::suspect::{Answer, judge};
 use crate::model::view::{Rules, View};
 
 /// Whether one more claim fits.
@@ -61,15 +62,24 @@ fn weigh(rules: &Rules, view: &View, node: &Node) -> Weight {
     }
 }
 
-/// Whether a claim on `node` is within every limit. `mine` is the claim, once it is written.
-pub fn room(rules: &Rules, view: &View, node: &Node, mine: Option<ClaimId>) -> Room {
+/// A claim that asks for room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asking {
+    /// Its id, once it is written.
+    pub mine: Option<ClaimId>,
+    /// Whether it takes the node over from a run that another job left there.
+    pub over: bool,
+}
+
+/// Whether a claim on `node` is within every limit.
+pub fn room(rules: &Rules, view: &View, node: &Node, asking: Asking) -> Room {
     let limits = &rules.job.limits;
     let everyone = |_: &Node| true;
     let mut worst = room_in(
         rules,
         view,
         node,
-        mine,
+        asking,
         limits.nodes,
         "the fleet",
         &everyone,
@@ -82,7 +92,7 @@ pub fn room(rules: &Rules, view: &View, node: &Node, mine: Option<ClaimId>) -> R
             (Divider::Tag(tag), None) => format!("the nodes without {tag}"),
         };
         let same = |other: &Node| part_of(other, &per.by) == part;
-        let here = room_in(rules, view, node, mine, per.nodes, &name, &same);
+        let here = room_in(rules, view, node, asking, per.nodes, &name, &same);
         worst = match (worst, here) {
             (Room::Full { why }, _) | (_, Room::Full { why }) => Room::Full { why },
             (Room::Contended, _) | (_, Room::Contended) => Room::Contended,
@@ -103,7 +113,7 @@ fn room_in(
     rules: &Rules,
     view: &View,
     node: &Node,
-    mine: Option<ClaimId>,
+    Asking { mine, over }: Asking,
     limit: u32,
     place: &str,
     within: &dyn Fn(&Node) -> bool,
@@ -117,20 +127,22 @@ fn room_in(
         .map(|other| (&other.id, weigh(rules, view, other)))
         .filter(|(_, weight)| weight.counts())
         .collect();
+    // A node that is counted already may be claimed, one at a time: claims alone decide. It failed, or bears what another
+    // job left; then others of which that is true as well do not stand in its way, or none of them could ever go first.
+    let over = over && rules.without.keeps(Rule::TakeOverCounted);
+    let counted_already = over || own.failed && rules.without.keeps(Rule::RetryFailed);
     let claims = others
         .iter()
-        .filter(|(_, weight)| weight.claim.is_some())
+        .filter(|(id, weight)| weight.claim.is_some() && !(over && is_left(rules, view, id)))
         .count();
-    // A node that is counted already because it failed may be retried, one at a time: claims alone decide.
-    let retried = own.failed && rules.without.keeps(Rule::RetryFailed);
-    if others.len() < limit || (retried && claims < limit) {
+    if others.len() < limit || (counted_already && claims < limit) {
         return Room::Fits;
     }
     if outranked_by_few(rules, mine, limit, &others) {
         return Room::Fits;
     }
     // Of nodes that would count without their claim as well, only the claim is what may yet be withdrawn.
-    let may_withdraw = |weight: &&Weight| retried || !weight.unwell && !weight.failed;
+    let may_withdraw = |weight: &&Weight| counted_already || !weight.unwell && !weight.failed;
     let settling: BTreeSet<ClaimId> = others
         .iter()
         .map(|(_, weight)| weight)
@@ -142,7 +154,11 @@ fn room_in(
                 .and_then(|(claim, _)| claim)
         })
         .collect();
-    let counted = if retried { claims } else { others.len() };
+    let counted = if counted_already {
+        claims
+    } else {
+        others.len()
+    };
     let standing = counted - settling.len();
     let room_if_they_go = standing < limit || !rules.without.keeps(Rule::WaitForNoHolder);
     let lowest = mine.is_some_and(|mine| settling.iter().all(|other| mine < *other));
@@ -160,6 +176,13 @@ fn room_in(
             names.join(", ")
         ),
     }
+}
+
+/// Whether a node's lock is one that somebody left, with nothing in progress there.
+fn is_left(rules: &Rules, view: &View, id: &NodeId) -> bool {
+    let node = view.node(id);
+    let lock = node.and_then(|node| Some((node, rules.lock(node).lock().cloned()?)));
+    lock.is_some_and(|(node, lock)| !matches!(judge(rules, view, node, &lock), Answer::Wait { .. }))
 }
 
 /// What must not be: entering because fewer than k others have a lower id. Only where the rule is taken out.
@@ -196,7 +219,11 @@ mod tests {
     fn ask(rules: &Rules, nodes: Vec<Node>, mine: Option<u64>) -> Room {
         let view = view(nodes);
         let node = view.nodes[0].clone();
-        room(rules, &view, &node, mine.map(|mine| ClaimId::new(mine, 0)))
+        let asking = Asking {
+            mine: mine.map(|mine| ClaimId::new(mine, 0)),
+            over: false,
+        };
+        room(rules, &view, &node, asking)
     }
 
     fn full(room: &Room) -> bool {
@@ -338,6 +365,38 @@ mod tests {
         };
         assert_eq!(ask(&rules, nodes(1, 2), Some(1)), Room::Contended);
         assert!(full(&ask(&rules, nodes(2, 1), Some(2))));
+    }
+
+    #[test]
+    fn of_nodes_that_another_job_left_one_may_be_taken_over_at_a_time() {
+        let rules = rules();
+        let left = |id: &str, seconds| {
+            let lock = Lock {
+                job: crate::model::id::Name::new("backup").expect("a name"),
+                state: LockState::Held,
+                set: rules.lease.set(),
+                until: now()
+                    .checked_sub(jiff::SignedDuration::from_secs(seconds))
+                    .expect("a time"),
+                ..sample()
+            };
+            node(id, &[("lock", &lock.format())])
+        };
+        let ask = |nodes: Vec<Node>, over| {
+            let view = view(nodes);
+            let asking = Asking { mine: None, over };
+            room(&rules, &view, &view.nodes[0], asking)
+        };
+        let two = || vec![left("a", 4_000), left("b", 4_000)];
+        assert_eq!(ask(two(), true), Room::Fits);
+        assert!(
+            full(&ask(two(), false)),
+            "anything else finds them in its way"
+        );
+        let within_margin = vec![left("a", 4_000), left("b", 299)];
+        assert!(full(&ask(within_margin, true)), "b may still be at work");
+        let alive = vec![left("a", 4_000), left("b", -600)];
+        assert!(full(&ask(alive, true)));
     }
 
     #[test]

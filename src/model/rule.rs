@@ -96,6 +96,9 @@ rules! {
     /// A failed node is counted already and may be retried. Without: one that fills the limit by itself is never
     /// served again.
     RetryFailed,
+    /// A node that bears what another job left is counted already and may be taken over while no more than the limit
+    /// are claimed. Without: where such nodes fill the limit and that job is gone, none is ever served again.
+    TakeOverCounted,
     /// A lock with other lease settings keeps everybody out. Without: D does not cover the rival's G.
     SameSet,
     /// But only until an hour after its end. Without: a holder that died before a change of settings wedges its

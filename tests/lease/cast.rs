@@ -1,7 +1,7 @@
 //! Contenders by number, and what each does on each event at each moment: worked out once by the program's own code.
 
 use std::collections::HashMap;
-use std::hash::Hash;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::contender::{Contender, Deed, Event, Turn};
@@ -9,18 +9,63 @@ use crate::scenario::Scenario;
 use crate::texts::Texts;
 use crate::world::Tick;
 
+/// A table that is asked more often than anything else. Its keys are compared, so that a poor hash costs time only.
+type Table<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
+
+/// Words, rotated and multiplied.
+#[derive(Debug, Default)]
+struct Quick(u64);
+
+impl Quick {
+    fn add(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+}
+
+impl Hasher for Quick {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.add(u64::from_le_bytes(*word));
+        }
+        for byte in rest {
+            self.add(u64::from(*byte));
+        }
+    }
+
+    fn write_u8(&mut self, word: u8) {
+        self.add(u64::from(word));
+    }
+
+    fn write_u16(&mut self, word: u16) {
+        self.add(u64::from(word));
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.add(u64::from(word));
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.add(word);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0 ^ (self.0 >> 29)
+    }
+}
+
 /// Things by number.
 #[derive(Debug)]
 struct Numbers<T> {
     all: Vec<Arc<T>>,
-    by_thing: HashMap<Arc<T>, u32>,
+    by_thing: Table<Arc<T>, u32>,
 }
 
 impl<T: Hash + Eq> Numbers<T> {
     fn new() -> Self {
         Self {
             all: Vec::new(),
-            by_thing: HashMap::new(),
+            by_thing: Table::default(),
         }
     }
 
@@ -44,7 +89,7 @@ pub(crate) type Outcome = (u32, Arc<[Deed]>);
 pub(crate) struct Cast {
     contenders: Numbers<Contender>,
     events: Numbers<Event>,
-    done: HashMap<(u32, u8, Tick, u32), Outcome>,
+    done: Table<(u32, u8, Tick, u32), Outcome>,
     pub(crate) texts: Texts,
 }
 
@@ -53,7 +98,7 @@ impl Cast {
         Self {
             contenders: Numbers::new(),
             events: Numbers::new(),
-            done: HashMap::new(),
+            done: Table::default(),
             texts: Texts::default(),
         }
     }

@@ -1,7 +1,10 @@
 //! What must never be: looked for whenever something happens by which it could come about.
 
 use jiff::SignedDuration;
+use roundsman::model::lock::Lock;
 use roundsman::model::record::{Fail, Last};
+use roundsman::model::suspect::FINISHED_FOR;
+use roundsman::model::time::later;
 
 use crate::contender::{Awaited, Left, Phase, Visit};
 use crate::model::Search;
@@ -76,15 +79,23 @@ impl Search {
                         && self.is_stable(state, node, order)
                 })
                 .then_some(Wrong::DoneAgain),
-            Left::Over(_, run) => sends
+            Left::Over(found, run) => sends
                 .iter()
                 .any(|(order, stage)| {
                     order.run == run.run
                         && *stage == Stage::Ended(true)
                         && !self.accounted(state, node, order)
+                        && self.is_within_a_day(state, &found)
                 })
                 .then_some(Wrong::GivenUp),
         }
+    }
+
+    /// Whether a lock ended so lately that its job may still commit what it has done.
+    fn is_within_a_day(&self, state: &State, found: &str) -> bool {
+        let now = self.scenario.wall(state.at, 0);
+        let kept = |lock: Lock| now < later(lock.until, FINISHED_FOR);
+        Lock::parse(found).is_none_or(kept)
     }
 
     /// Whether what accounts for a run has stood for longer than any read is old.
@@ -182,19 +193,21 @@ impl Search {
         }
         let node = u8::try_from(usize::from(index) / keys).expect("few");
         let holders = self.holders(state);
-        if holders
-            .iter()
-            .any(|(who, held)| *held == node && *who != by)
-        {
+        // What is removed under a late value is told by reading, not by the lock: only taking back is meant.
+        let takes_back = usize::from(by) < state.contenders.len()
+            && matches!(self.contender(state, by).phase, Phase::Visits(_));
+        let other = |(who, held): &(u8, u8)| *held == node && *who != by;
+        if takes_back && self.scenario.belief && holders.iter().any(other) {
             state.wrong = state.wrong.or(Some(Wrong::FreedHolder));
         }
         let sends = state.nodes[usize::from(node)].sends.clone();
         let left = sends.iter().any(|(order, stage)| {
+            // What has failed is tried again: no work is lost by it.
             matches!(
                 stage,
-                Stage::Running(_) | Stage::Ended(_) | Stage::Pending(_)
+                Stage::Running(_) | Stage::Ended(true) | Stage::Pending(_)
             ) && !self.accounted(state, node, order)
-                && !self.is_tended(state, order)
+                && !self.is_tended(state, by, order)
         });
         if left {
             state.wrong = state.wrong.or(Some(Wrong::Orphaned));
@@ -219,11 +232,12 @@ impl Search {
         }
     }
 
-    /// Whether somebody alive works on this run.
-    fn is_tended(&self, state: &State, order: &Order) -> bool {
+    /// Whether somebody alive works on this run, other than who has just let go of it.
+    fn is_tended(&self, state: &State, by: u8, order: &Order) -> bool {
         let all = 0..u8::try_from(state.contenders.len()).expect("few");
         let tends = |visit: &Visit| visit.lease.lock().run == order.run;
-        all.filter_map(|who| self.with_visit(state, who, tends))
+        all.filter(|who| *who != by)
+            .filter_map(|who| self.with_visit(state, who, tends))
             .any(|is| is)
     }
 

@@ -78,7 +78,11 @@ pub(crate) struct Visit {
     /// The attempt that it waits for.
     pub(crate) waits_for: Option<Order>,
     /// What evidence showed of attempts on its node.
-    pub(crate) shown: Vec<Order>,
+    pub(crate) shown: Vec<(Order, Activity)>,
+    /// Whether what it waits for was sent by an earlier claim.
+    pub(crate) attached: bool,
+    /// The task's `fail-` as it was read last: a success deletes it with the lock.
+    pub(crate) fail: Val,
     pub(crate) parking: bool,
 }
 
@@ -114,6 +118,7 @@ pub(crate) enum Awaited {
     Nothing,
     Claim,
     Step(u32, u32),
+    Held,
     Abandoned,
     Record,
     Release,
@@ -189,6 +194,8 @@ impl Contender {
             wake: Moment::MAX,
             waits_for: Some(order),
             shown: Vec::new(),
+            attached: false,
+            fail: 0,
             parking: false,
         };
         if let Next::Wait(until) = visit.lease.on(&terms, now, Input::Woke) {
@@ -259,6 +266,11 @@ impl Turn<'_> {
         Terms::of(&kind.rules, kind.transactional)
     }
 
+    fn fail_of(&self, contender: &Contender, tags: &[Val], node: u8) -> Val {
+        let key = self.rules(contender).keys.fail.as_str();
+        tags[usize::from(self.scenario.register(node, key))]
+    }
+
     /// The fleet as it was read.
     fn view(&self, now: Now, tags: &[Val], evidence: &[(u8, Order, Activity)]) -> View {
         self.scenario.view(self.texts, now, tags, evidence)
@@ -279,7 +291,7 @@ impl Turn<'_> {
             owner: &self.kind(after).owner.clone(),
             claim,
             run,
-            lot: None,
+            lot: self.scenario.by_lot.then_some(u128::from(self.who)),
         };
         match choose(&rules, &view, &rows, &claimant) {
             Choice::Nothing => after.phase = Phase::Idle,
@@ -302,6 +314,8 @@ impl Turn<'_> {
                     wake: Moment::MAX,
                     waits_for: None,
                     shown: shown(node, evidence),
+                    attached: false,
+                    fail: self.fail_of(after, tags, node),
                     parking: false,
                 };
                 let first = if terms.transactional {
@@ -442,6 +456,7 @@ impl Turn<'_> {
         };
         let view = self.view(now, &tags, evidence);
         visit.shown = shown(visit.node, evidence);
+        visit.fail = self.fail_of(after, &tags, visit.node);
         let take = visit.take.take();
         let mine = Mine {
             claim: visit.lease.claim_id(),
@@ -455,9 +470,10 @@ impl Turn<'_> {
 }
 
 /// What evidence shows of attempts on a node.
-fn shown(node: u8, evidence: &[(u8, Order, Activity)]) -> Vec<Order> {
+fn shown(node: u8, evidence: &[(u8, Order, Activity)]) -> Vec<(Order, Activity)> {
     let here = evidence.iter().filter(|(on, ..)| *on == node);
-    here.map(|(_, order, _)| *order).collect()
+    here.map(|(_, order, activity)| (*order, *activity))
+        .collect()
 }
 
 /// The number of a node.

@@ -4,7 +4,7 @@ use roundsman::model::lease::{Input, Next, Want};
 use roundsman::model::outcome::Outcome;
 use roundsman::model::record::{Fail, FailReason};
 use roundsman::model::rule::Rule;
-use roundsman::model::run::{Do, Result as RunResult};
+use roundsman::model::run::{Do, Result as RunResult, Run};
 use roundsman::model::time::{Moment, Now, floor_second, format_stamp};
 
 use crate::contender::{Awaited, Contender, Deed, Doing, Left, Phase, Turn, Visit};
@@ -53,6 +53,7 @@ impl Turn<'_> {
                 }
                 Next::Delete(value) => {
                     self.delete(after, visit.node, &value);
+                    self.leave(after, &visit);
                     visit.doing = Doing::Deletes;
                 }
             }
@@ -81,13 +82,28 @@ impl Turn<'_> {
                 visit.awaited = Awaited::Abandoned;
                 return visit.lease.on(&terms, now, Input::Want(Want::Record));
             }
+            Awaited::Claim => {
+                if let Left::Adopt(_, left) = &visit.take {
+                    let commands: Vec<_> = visit
+                        .shown
+                        .iter()
+                        .map(|(order, activity)| self.scenario.command(order, *activity))
+                        .collect();
+                    visit.run = Run::adopted(&self.rules(after).job, left, &commands);
+                    // The lock says at once that the claim stands.
+                    visit.awaited = Awaited::Held;
+                    let step = visit.lease.lock().step;
+                    return visit.lease.on(&terms, now, Input::Want(Want::Step(step)));
+                }
+            }
             Awaited::Step(step, attempt) => {
                 let fresh = visit.lease.fresh_until(&terms);
                 let may = fresh.is_some_and(|until| now.boot <= until)
                     && visit.lease.is_held(&terms, now.boot);
                 if !may && terms.without.keeps(Rule::FreshRead) {
                     visit.awaited = Awaited::Step(step, attempt);
-                    return visit.lease.on(&terms, now, Input::Want(Want::Step(step)));
+                    let says = step.max(visit.lease.lock().step);
+                    return visit.lease.on(&terms, now, Input::Want(Want::Step(says)));
                 }
                 let lock = visit.lease.lock();
                 let order = Order {
@@ -102,29 +118,37 @@ impl Turn<'_> {
                 self.deeds.push(Deed::Send(visit.node, order));
             }
             Awaited::Record => visit.run.recorded(),
-            Awaited::Claim | Awaited::Abandoned | Awaited::Release | Awaited::Nothing => {}
+            Awaited::Held | Awaited::Abandoned | Awaited::Release | Awaited::Nothing => {}
         }
         visit.lease.on(&terms, now, Input::Woke)
     }
 
     fn pursue(&self, now: Now, visit: &mut Visit) -> Pursuit {
         match visit.run.next(now.wall) {
+            Do::Begin { not_before, .. } if now.boot < not_before => {
+                visit.wake = visit.wake.min(not_before);
+                Pursuit::Wait
+            }
             Do::Begin { step, attempt, .. } => {
-                let run = visit.lease.lock().run;
-                let shown = visit
+                visit.awaited = Awaited::Step(step, attempt);
+                let says = step.max(visit.lease.lock().step);
+                Pursuit::Want(Want::Step(says))
+            }
+            Do::Attach { command, .. } => {
+                // It was sent before: it is watched, not sent again.
+                let same = |order: &&Order| {
+                    (order.run, order.step, order.attempt)
+                        == (command.run, command.step, command.attempt)
+                };
+                visit.waits_for = visit
                     .shown
                     .iter()
-                    .find(|order| (order.run, order.step, order.attempt) == (run, step, attempt));
-                if let Some(order) = shown.filter(|_| matches!(visit.take, Left::Adopt(..))) {
-                    // It was sent before: it is watched, not sent again.
-                    visit.waits_for = Some(*order);
-                    return Pursuit::Wait;
-                }
-                visit.awaited = Awaited::Step(step, attempt);
-                Pursuit::Want(Want::Step(step))
+                    .map(|(order, _)| order)
+                    .find(same)
+                    .copied();
+                visit.attached = true;
+                Pursuit::Wait
             }
-            // Runs here are not told what was found of them: `shown` stands for that, above.
-            Do::Attach { .. } => Pursuit::Wait,
             Do::KeepUntil(until) => {
                 let at = self.scenario.moment_of(now, until);
                 visit.wake = visit.wake.min(at);
@@ -153,7 +177,21 @@ impl Turn<'_> {
         let order = visit.waits_for.take();
         let not_after = order.map_or(now.wall, |order| self.scenario.wall(order.not_after, 0));
         let job = self.rules(after).job.clone();
-        visit.run.ended(&job, now, outcome, not_after, 0);
+        if std::mem::take(&mut visit.attached) {
+            visit.run.found(&job, outcome, not_after, false);
+        } else {
+            visit.run.ended(&job, now, outcome, not_after, 0);
+        }
+    }
+
+    /// What goes with the lock at the release: `fail-`, on full success only.
+    fn leave(&mut self, after: &Contender, visit: &Visit) {
+        let done = visit.awaited == Awaited::Release && visit.run.result() == RunResult::Done;
+        let fail = self.rules(after).keys.fail.clone();
+        let register = self.scenario.register(visit.node, fail.as_str());
+        if let Some(Deed::Write(ops)) = self.deeds.last_mut().filter(|_| done && visit.fail != 0) {
+            ops.push((register, Op::Delete(visit.fail)));
+        }
     }
 
     /// The tags that record what the run amounts to.

@@ -148,14 +148,7 @@ impl Search {
             Phase::Idle | Phase::Chooses(_) => 0,
         };
         let event = if of_fleet {
-            let mut rest = usize::from(n);
-            let tags = state.registers.iter().map(|register| {
-                let shown: Vec<Val> = register.visible().collect();
-                let val = shown[rest % shown.len()];
-                rest /= shown.len();
-                val
-            });
-            Event::Tags(tags.collect())
+            Event::Tags(Self::sample(state, n))
         } else {
             let lock = usize::from(self.scenario.register(node, "lock"));
             let shown = state.registers[lock].visible().nth(usize::from(n));
@@ -163,9 +156,23 @@ impl Search {
         };
         self.tell(state, who, event);
         // Only one that stands still between the tags and the evidence reads that at another moment.
-        if of_fleet && state.budget.pauses == 0 {
+        let kind = &self.scenario.kinds[usize::from(contender.kind)];
+        let split = kind.transactional && !kind.rules.without.keeps(Rule::OneTransaction);
+        if of_fleet && state.budget.pauses == 0 && !split {
             self.asks(state, who);
         }
+    }
+
+    /// The n-th of what a read of everything may show.
+    pub(crate) fn sample(state: &State, n: u16) -> Vec<Val> {
+        let mut rest = usize::from(n);
+        let tags = state.registers.iter().map(|register| {
+            let shown: Vec<Val> = register.visible().collect();
+            let val = shown[rest % shown.len()];
+            rest /= shown.len();
+            val
+        });
+        tags.collect()
     }
 
     fn asks(&self, state: &mut State, who: u8) {
@@ -371,7 +378,7 @@ impl Search {
 }
 
 /// What everybody who asks is told of commands: all that was sent.
-fn evidence(state: &State) -> Vec<(u8, Order, Activity)> {
+pub(crate) fn evidence(state: &State) -> Vec<(u8, Order, Activity)> {
     let mut all = Vec::new();
     for (n, node) in (0..).zip(&state.nodes) {
         for (order, stage) in &node.sends {

@@ -162,7 +162,10 @@ impl Search {
     fn own_acts(&self, state: &State, who: u8, contender: &Contender, acts: &mut Vec<Act>) {
         let all = 0..u8::try_from(state.registers.len()).expect("few");
         let lock = |node| std::iter::once(self.scenario.register(node, "lock"));
+        let kind = &self.scenario.kinds[usize::from(contender.kind)];
         let samples = match (&contender.phase, contender.doing()) {
+            // A transaction reads what is there.
+            (Phase::Idle, _) if contender.starts > 0 && kind.transactional => 1,
             (Phase::Idle, _) if contender.starts > 0 => self.samples(state, all),
             (_, Some(Doing::Looks(Look::Fleet))) => self.samples(state, all),
             (Phase::Removes(node, ..), Some(Doing::Looks(_))) => self.samples(state, lock(*node)),

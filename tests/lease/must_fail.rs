@@ -40,65 +40,52 @@ pub(crate) fn fails(scenario: &Scenario, expected: &[Wrong]) {
 }
 
 /// Two contenders for one free node, until one holds it.
-fn claims(name: &str, contenders: &[(u8, u8)]) -> Scenario {
+pub(crate) fn claims(name: &str, contenders: &[(u8, u8)]) -> Scenario {
     Scenario::new(name, (1, 1, 1), contenders).with(|s| s.claims_only = true)
 }
 
 #[test]
-fn settle() {
+fn two_claims_that_cross_both_see_themselves_when_the_settle_time_is_one_less() {
     let scenario = claims("crossed claims", &[(0, 1), (0, 1)]).without(&[Rule::ThreeReads]);
     falls(&scenario, &[Rule::Settle], &[Wrong::TwoHolders]);
 }
 
 #[test]
-fn a_write_answered_over_g_counts() {
+fn a_write_that_is_answered_over_g_lands_after_the_rival_has_looked_for_the_last_time() {
     let scenario = claims("slow write", &[(0, 1), (0, 1)]).with(|s| s.budget.late = 1);
-    falls(&scenario, &[Rule::WithinG], &[Wrong::TwoHolders]);
+    falls(
+        &scenario,
+        &[Rule::WithinG],
+        &[Wrong::TwoHolders, Wrong::FreedHolder],
+    );
 }
 
 #[test]
-fn late_left() {
-    let scenario = claims("late", &[(0, 1), (0, 2)]).with(|s| {
-        s.budget.late = 1;
-    });
+fn a_clean_up_after_a_late_write_frees_the_node_of_a_living_holder() {
+    let scenario = claims("late write", &[(0, 1), (0, 2)]).with(|s| s.budget.late = 1);
     falls(
         &scenario,
         &[Rule::LeaveLate],
-        &[Wrong::TwoHolders, Wrong::Orphaned],
+        &[Wrong::TwoHolders, Wrong::FreedHolder],
     );
 }
 
 #[test]
-fn twin() {
-    let scenario = claims("twin", &[(0, 1), (0, 1)]).with(|s| {
-        s.budget.pauses = 1;
-    });
-    let safe = search(scenario.clone());
-    assert!(safe.wrong.is_none());
-    let found = search(scenario.with(|s| s.budget.twins = 1));
-    println!(
-        "{:?} {} {}",
-        safe.states,
-        found.states,
-        found.wrong.unwrap().1
-    );
-}
-
-#[test]
-fn reused() {
-    let scenario = claims("reused", &[(0, 2), (0, 1)]).with(|s| {
+fn a_value_that_two_attempts_share_is_taken_for_the_later_ones() {
+    let scenario = claims("one id", &[(0, 2), (0, 1)]).with(|s| {
         s.budget.late = 1;
         s.budget.pauses = 1;
+        s.victim = Some(0);
     });
     falls(&scenario, &[Rule::FreshId], &[Wrong::TwoHolders]);
 }
 
 #[test]
-fn exact_delete() {
-    let scenario = claims("exact", &[(0, 1), (0, 1), (0, 1)]);
+fn a_delete_without_the_value_frees_whoever_is_there() {
+    let scenario = claims("no value", &[(0, 1), (0, 1), (0, 1)]);
     falls(
         &scenario,
         &[Rule::ExactDelete],
-        &[Wrong::TwoHolders, Wrong::Orphaned],
+        &[Wrong::TwoHolders, Wrong::FreedHolder],
     );
 }

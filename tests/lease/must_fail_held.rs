@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use roundsman::model::job::Count;
 use roundsman::model::rule::Rule;
 
 use crate::must_fail::{fails, falls};
@@ -71,7 +72,11 @@ fn a_renewal_in_flight_at_the_release_revives_the_lock() {
         s.work = 12;
         s.horizon = 16;
     });
-    falls(&scenario, &[Rule::OneAtATime], &[Wrong::Revived]);
+    falls(
+        &scenario,
+        &[Rule::OneAtATime],
+        &[Wrong::Revived, Wrong::Orphaned],
+    );
 }
 
 #[test]
@@ -112,7 +117,9 @@ fn evidence_of_the_recorded_run_alone_misses_the_command_under_a_late_claim() {
 #[test]
 fn an_outcome_that_nobody_knows_taken_for_a_failure_begins_the_next_node() {
     let scenario = held("unknown").with(|s| {
+        s.kinds[0].rules.job.limits.count = [Count::InWork].into();
         s.nodes = 2;
+        s.by_lot = true;
         s.budget.unknown = 1;
         s.horizon = 14;
     });

@@ -48,6 +48,8 @@ pub(crate) struct Scenario {
     pub(crate) work: Tick,
     /// Only this contender is paused, dies, writes late and is told to stop; `None`: any.
     pub(crate) victim: Option<u8>,
+    /// Whether contenders choose by lot, each by its own number.
+    pub(crate) by_lot: bool,
     /// Whether a step ends at all.
     pub(crate) ends: bool,
     /// Whether a step may fail.
@@ -187,6 +189,7 @@ impl Scenario {
             },
             work: 1,
             victim: None,
+            by_lot: false,
             ends: true,
             fails: false,
             evidence: true,
@@ -340,14 +343,7 @@ impl Scenario {
         }
         for n in 0..self.nodes {
             let here = evidence.iter().filter(|(on, ..)| *on == n);
-            let commands = here.map(|(_, order, activity)| Command {
-                job: self.kinds[usize::from(order.kind)].rules.job.name.clone(),
-                run: order.run,
-                step: order.step,
-                attempt: order.attempt,
-                activity: *activity,
-                handle: None,
-            });
+            let commands = here.map(|(_, order, activity)| self.command(order, *activity));
             let commands = Evidence::Commands(commands.collect());
             view.evidence.insert(self.node_id(n), commands);
         }
@@ -384,6 +380,34 @@ impl Scenario {
         let ticks = (began.as_nanos() / self.tick.as_nanos()) as Tick;
         let lands_by = self.world.life.saturating_sub(ticks);
         self.strays.push((stray.format(), lands_by));
+        self
+    }
+
+    /// A send as evidence shows it.
+    pub(crate) fn command(&self, order: &Order, activity: Activity) -> Command {
+        Command {
+            job: self.kinds[usize::from(order.kind)].rules.job.name.clone(),
+            run: order.run,
+            step: order.step,
+            attempt: order.attempt,
+            activity,
+            handle: None,
+        }
+    }
+
+    /// The run that a lock names executes its step on the first node.
+    pub(crate) fn executed_or_runs(mut self, lock: &Lock) -> Self {
+        let order = Order {
+            kind: 0,
+            run: lock.run,
+            claim: lock.claim,
+            step: 1,
+            attempt: 1,
+            not_after: 0,
+        };
+        self.sent.push((0, order, true));
+        self.work = 3;
+        self.from_zero = false;
         self
     }
 

@@ -4,6 +4,7 @@ use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::model::Search;
 use crate::scenario::Scenario;
+use crate::trace::trace;
 use crate::world::Wrong;
 
 /// What a search came to.
@@ -18,11 +19,10 @@ pub(crate) struct Found {
 }
 
 /// A search that has not ended after so many states never will in the time that there is.
-const STATES_MAX: usize = 30_000_000;
+const STATES_MAX: usize = 3_000_000;
 
 /// Searches a scenario to its horizon, or to the first thing that is wrong.
 pub(crate) fn search(scenario: Scenario) -> Found {
-    let name = scenario.name.clone();
     let checker = Search::new(scenario)
         .checker()
         .threads(1)
@@ -34,13 +34,7 @@ pub(crate) fn search(scenario: Scenario) -> Found {
     let wrong = checker.discovery("right").map(|path| {
         let steps: Vec<_> = path.into_vec();
         let wrong = steps.last().and_then(|(state, _)| state.wrong);
-        let mut text = format!("{name}:\n");
-        for (state, act) in &steps {
-            if let Some(act) = act {
-                text.push_str(&format!("  {:>3}  {act:?}\n", state.at));
-            }
-        }
-        (wrong.expect("it is wrong"), text)
+        (wrong.expect("it is wrong"), trace(model, &steps))
     });
     let local = model.cast.lock().expect("one thread").len();
     Found {

@@ -23,6 +23,11 @@ impl Texts {
         val
     }
 
+    /// The number of a text that was written.
+    pub(crate) fn find(&self, text: &str) -> Option<Val> {
+        self.by_text.get(text).copied()
+    }
+
     /// The text of a number; `None` for no tag.
     pub(crate) fn text(&self, val: Val) -> Option<&str> {
         let index = usize::try_from(val).ok()?.checked_sub(1)?;

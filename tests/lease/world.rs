@@ -47,6 +47,12 @@ impl Register {
         self.old.retain(|(_, gone)| at <= gone + stale);
     }
 
+    /// When a value was replaced, if it is not what stands there.
+    pub(crate) fn gone(&self, val: Val) -> Option<Tick> {
+        let old = self.old.iter().find(|(old, _)| *old == val);
+        old.map(|(_, at)| *at)
+    }
+
     /// What a read may show at a tick: everything that it was within the last `stale` ticks.
     pub(crate) fn visible(&self) -> impl Iterator<Item = Val> + '_ {
         std::iter::once(self.now).chain(self.old.iter().map(|(val, _)| *val))

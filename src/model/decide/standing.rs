@@ -2,7 +2,7 @@
 
 use crate::model::decide::{Take, Wish, judge_node};
 use crate::model::id::{ClaimId, NodeId};
-use crate::model::limits::{Room, room};
+use crate::model::limits::{Asking, Room, room};
 use crate::model::lock::Lock;
 use crate::model::reason::Reason;
 use crate::model::rule::Rule;
@@ -47,6 +47,10 @@ pub fn standing(
     let Some(node) = view.node(node) else {
         return Standing::Withdraw("it is no longer in the fleet".to_owned());
     };
+    let asking = Asking {
+        mine: Some(mine.claim),
+        over: matches!(mine.take, Take::Over { .. }),
+    };
     let row = judge_node(rules, view, wish, node, Some((mine.claim, mine.over)));
     match row.take {
         Some(take) if take.same(mine.take) => Standing::Enter,
@@ -55,7 +59,7 @@ pub fn standing(
         }
         Some(_) => Standing::Withdraw("what was found there has changed".to_owned()),
         None if row.reason == Reason::Limit
-            && room(rules, view, node, Some(mine.claim)) == Room::Contended =>
+            && room(rules, view, node, asking) == Room::Contended =>
         {
             Standing::Stay
         }

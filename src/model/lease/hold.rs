@@ -364,7 +364,11 @@ impl Lease {
         let value = self.write(terms, now, terms.ttl, (state, step));
         hold.flight = Some(Flight::Write {
             began: now.boot,
-            justified: hold.seen,
+            justified: if terms.without.keeps(Rule::FreshRead) {
+                hold.seen
+            } else {
+                now.boot
+            },
             lasts: terms.ttl,
             want: hold.want,
         });
