@@ -5,12 +5,14 @@
 //! that one waits for. One seed draws all lots, so that a run can be played again.
 
 mod clock;
+mod lots;
 mod shell;
 mod store;
 
 use std::rc::Rc;
 
 pub use clock::MemoryClock;
+pub use lots::Lots;
 pub use shell::{MemoryShell, Plan};
 pub use store::{MemoryStore, Weather};
 

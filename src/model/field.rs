@@ -15,11 +15,7 @@ impl<'a> Fields<'a> {
         while !rest.is_empty() {
             rest = rest.strip_prefix(' ')?;
             let (key, after) = rest.split_once('=')?;
-            let lower = |c: char| c.is_ascii_lowercase() || c == '-';
-            if key.is_empty()
-                || !key.chars().all(lower)
-                || fields.iter().any(|(known, _)| *known == key)
-            {
+            if !is_key(key) || fields.iter().any(|(known, _)| *known == key) {
                 return None;
             }
             let end = next_field(after).unwrap_or(after.len());
@@ -50,16 +46,20 @@ impl<'a> Fields<'a> {
 
 /// Where the next ` key=` begins in `text`.
 fn next_field(text: &str) -> Option<usize> {
-    text.char_indices()
-        .filter(|&(_, c)| c == ' ')
-        .map(|(at, _)| at)
-        .find(|&at| {
-            text.get(at + 1..)
-                .and_then(|after| after.split_once('='))
-                .is_some_and(|(key, _)| {
-                    !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '-')
-                })
-        })
+    let mut from = 0;
+    loop {
+        let at = from + text.get(from..)?.find(' ')?;
+        let (key, _) = text.get(at + 1..)?.split_once('=')?;
+        if is_key(key) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+}
+
+fn is_key(text: &str) -> bool {
+    let lower = |byte: u8| byte.is_ascii_lowercase() || byte == b'-';
+    !text.is_empty() && text.bytes().all(lower)
 }
 
 #[cfg(test)]
