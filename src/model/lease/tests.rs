@@ -12,6 +12,9 @@ mod removing;
 use super::*;
 use crate::model::id::RunId;
 use crate::model::lock::tests::sample;
+use crate::model::rule::Without;
+use crate::model::settings::LeaseSettings;
+use crate::model::time::later;
 use crate::model::view::tests::now as wall;
 
 const G: u64 = 2;
