@@ -399,7 +399,7 @@ fn kept_out(tags: &[(&'static str, &str)], evidence: Option<&Evidence>) -> (Reas
         };
         let mut view = search.scenario.view(&cast.texts, now, &tags, &[]);
         if let Some(evidence) = evidence {
-            let node = search.scenario.node_id(0);
+            let node = Scenario::node_id(0);
             view.evidence.insert(node, evidence.clone());
         }
         let rules = &search.scenario.kinds[0].rules;

@@ -152,7 +152,7 @@ impl Search {
     }
 
     /// How many different answers a read of these registers may give.
-    fn samples(&self, state: &State, registers: impl Iterator<Item = u8>) -> u16 {
+    fn samples(state: &State, registers: impl Iterator<Item = u8>) -> u16 {
         registers
             .map(|index| state.registers[usize::from(index)].visible().count())
             .fold(1, |all, n| all * u16::try_from(n).expect("few"))
@@ -166,10 +166,10 @@ impl Search {
         let samples = match (&contender.phase, contender.doing()) {
             // A transaction reads what is there.
             (Phase::Idle, _) if contender.starts > 0 && kind.transactional => 1,
-            (Phase::Idle, _) if contender.starts > 0 => self.samples(state, all),
-            (_, Some(Doing::Looks(Look::Fleet))) => self.samples(state, all),
-            (Phase::Removes(node, ..), Some(Doing::Looks(_))) => self.samples(state, lock(*node)),
-            (Phase::Visits(visit), Some(Doing::Looks(_))) => self.samples(state, lock(visit.node)),
+            (Phase::Idle, _) if contender.starts > 0 => Self::samples(state, all),
+            (_, Some(Doing::Looks(Look::Fleet))) => Self::samples(state, all),
+            (Phase::Removes(node, ..), Some(Doing::Looks(_))) => Self::samples(state, lock(*node)),
+            (Phase::Visits(visit), Some(Doing::Looks(_))) => Self::samples(state, lock(visit.node)),
             _ => 0,
         };
         acts.extend((0..samples).map(|n| Act::Reads(who, n)));
@@ -187,7 +187,7 @@ impl Search {
         if self.has_come(visit.wake, state.at) {
             acts.push(Act::Wakes(who));
         }
-        if self.learns(state, visit).is_some() {
+        if Self::learns(state, visit).is_some() {
             acts.push(Act::Learns(who));
         } else if visit.waits_for.is_some() && state.budget.unknown > 0 {
             acts.push(Act::Unknown(who));
