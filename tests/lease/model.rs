@@ -84,15 +84,12 @@ impl Search {
             registers[index] = Register::holding(cast.texts.number(text));
         }
         let mut nodes = vec![Node::default(); usize::from(scenario.nodes)];
-        for (node, order, running) in &scenario.sent {
-            let stage = if *running {
-                Stage::Running(0)
-            } else {
-                Stage::Ended(true)
-            };
+        for (node, order, stage) in &scenario.sent {
             let node = &mut nodes[usize::from(*node)];
-            node.mark = node.mark.max(Some(order.claim));
-            node.sends.push((*order, stage));
+            if !matches!(stage, Stage::Pending(_)) {
+                node.mark = node.mark.max(Some(order.claim));
+            }
+            node.sends.push((*order, *stage));
         }
         let contenders = scenario
             .contenders

@@ -18,7 +18,7 @@ use roundsman::model::time::{Moment, Now, elapsed, later};
 use roundsman::model::view::{Rules, View};
 
 use crate::texts::Texts;
-use crate::world::{Budget, Order, Tick, Val};
+use crate::world::{Budget, Order, Stage, Tick, Val};
 
 /// A job with its settings.
 #[derive(Debug, Clone)]
@@ -76,8 +76,8 @@ pub(crate) struct Scenario {
     pub(crate) budget: Budget,
     /// What stands on nodes at the beginning.
     pub(crate) tags: Vec<(u8, &'static str, String)>,
-    /// What was sent, and ended well or still runs.
-    pub(crate) sent: Vec<(u8, Order, bool)>,
+    /// What was sent before tick 0, and where it stands.
+    pub(crate) sent: Vec<(u8, Order, Stage)>,
 }
 
 /// What the world does, whatever the settings say.
@@ -411,7 +411,7 @@ impl Scenario {
             attempt: 1,
             not_after: 0,
         };
-        self.sent.push((0, order, true));
+        self.sent.push((0, order, Stage::Running(0)));
         self.work = 3;
         self.from_zero = false;
         self
