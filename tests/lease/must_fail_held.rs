@@ -35,8 +35,10 @@ fn an_end_that_counts_from_the_answer_is_too_late() {
 fn a_late_claim_that_ends_soon_is_taken_over_before_the_holder_has_seen_it() {
     let scenario = held("short claim").with(|s| s.horizon = 24);
     falls(&scenario.clone().stray_claim(), &[], &[]);
-    let short = scenario.without(&[Rule::LastsL]).stray_claim();
-    fails(&short, &[Wrong::TwoHolders]);
+    fails(
+        &scenario.without(&[Rule::LastsL]).stray_claim(),
+        &[Wrong::TwoHolders],
+    );
 }
 
 #[test]
