@@ -1,30 +1,27 @@
 //! Under its assumptions the protocol is safe: for every small G, P and S, with two and three contenders, limits of one
 //! and two on up to four nodes, and adoption, parking, late writes, crashes, pauses and skew together.
 
-use std::time::Instant;
-
 use roundsman::model::lock::{Lock, LockState};
 use roundsman::model::rule::Rule;
 
 use crate::scenario::Scenario;
-use crate::search::search;
+use crate::search::{search, tell};
 
 /// Searches all of these; tells how many states there were in all.
 fn all_safe(scenarios: impl IntoIterator<Item = Scenario>) -> usize {
-    let began = Instant::now();
     let mut states = 0;
     for scenario in scenarios {
         let found = search(scenario.clone());
-        println!(
+        tell(&format!(
             "{:>9} states, {} of a contender: {}",
             found.states, found.local, scenario.name
-        );
+        ));
         if let Some((wrong, way)) = found.wrong {
             panic!("{wrong:?}\n{way}");
         }
         states += found.states;
     }
-    println!("{states:>9} states in all, {:?}", began.elapsed());
+    tell(&format!("{states:>9} states in all"));
     states
 }
 

@@ -21,6 +21,15 @@ pub(crate) struct Found {
 /// A search that has not ended after so many states never will in the time that there is.
 const STATES_MAX: usize = 3_000_000;
 
+/// Says something to whoever asked for it with `--nocapture`.
+#[expect(
+    clippy::print_stdout,
+    reason = "how much was searched, and how rules fall, is to be read"
+)]
+pub(crate) fn tell(what: &str) {
+    println!("{what}");
+}
+
 /// Searches a scenario to its horizon, or to the first thing that is wrong.
 pub(crate) fn search(scenario: Scenario) -> Found {
     let checker = Search::new(scenario)
