@@ -9,7 +9,6 @@ use crate::world::Wrong;
 /// With its rules a scenario is safe; without some of them one of these goes wrong, and how is printed.
 pub(crate) fn falls(scenario: &Scenario, out: &[Rule], expected: &[Wrong]) {
     let safe = search(scenario.clone());
-    tell(&format!("{:>9} states: {}", safe.states, scenario.name));
     if let Some((wrong, way)) = safe.wrong {
         panic!("with its rules: {wrong:?}\n{way}");
     }
@@ -27,7 +26,7 @@ pub(crate) fn fails(scenario: &Scenario, expected: &[Wrong]) {
             scenario.name, found.states
         );
     };
-    tell(&format!("{wrong:?}, after {} states:\n{way}", found.states));
+    tell(&format!("{wrong:?}\n{way}"));
     assert!(expected.contains(&wrong), "{wrong:?}\n{way}");
 }
 

@@ -1,5 +1,7 @@
 //! Running a search, and telling what it found.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::model::Search;
@@ -12,14 +14,15 @@ use crate::world::Wrong;
 pub(crate) struct Found {
     /// How many different states of the world there were.
     pub(crate) states: usize,
-    /// How many different states of a contender.
-    pub(crate) local: usize,
     /// The shortest way to something wrong.
     pub(crate) wrong: Option<(Wrong, String)>,
 }
 
 /// A search that has not ended after so many states never will in the time that there is.
 const STATES_MAX: usize = 3_000_000;
+
+/// How many states were searched by all tests.
+static STATES: AtomicUsize = AtomicUsize::new(0);
 
 /// Says something to whoever asked for it with `--nocapture`.
 #[expect(
@@ -45,10 +48,16 @@ pub(crate) fn search(scenario: Scenario) -> Found {
         let wrong = steps.last().and_then(|(state, _)| state.wrong);
         (wrong.expect("it is wrong"), trace(model, &steps))
     });
-    let local = model.cast.lock().expect("one thread").len();
-    Found {
-        states: checker.unique_state_count(),
-        local,
-        wrong,
-    }
+    let states = checker.unique_state_count();
+    let so_far = STATES.fetch_add(states, Ordering::Relaxed) + states;
+    let name = &model.scenario.name;
+    let how = if wrong.is_some() {
+        "until one is wrong"
+    } else {
+        "all right"
+    };
+    tell(&format!(
+        "{states:>9} states, {how}: {name} ({so_far} in all tests so far)"
+    ));
+    Found { states, wrong }
 }
