@@ -264,8 +264,10 @@ fn two_jobs_on_one_node_are_safe() {
                 s.kinds.push(Kind::new(job("b", 1), settings(1, 1, 1)));
                 s.keys.extend(["last-b", "fail-b"].map(str::to_owned));
                 s.contenders = vec![(0, 0, 1), (1, 1, 1)];
-                s.budget.late = 1;
+
                 s.budget.crashes = 1;
+                s.victim = Some(0);
+                s.horizon = 14;
             }),
         ],
     );

@@ -18,8 +18,8 @@ pub(crate) struct Found {
     pub(crate) wrong: Option<(Wrong, String)>,
 }
 
-/// A search that has not ended after so many states never will in the time that there is.
-const STATES_MAX: usize = 3_000_000;
+/// A search that has not ended after so many steps, to states old and new, never will in the time that there is.
+const STEPS_MAX: usize = 3_000_000;
 
 /// How many states were searched by all tests.
 static STATES: AtomicUsize = AtomicUsize::new(0);
@@ -39,7 +39,7 @@ pub(crate) fn search(scenario: Scenario) -> Found {
         .checker()
         .threads(1)
         .finish_when(HasDiscoveries::Any)
-        .target_state_count(STATES_MAX)
+        .target_state_count(STEPS_MAX)
         .spawn_bfs()
         .join();
     let model = checker.model();
@@ -49,15 +49,21 @@ pub(crate) fn search(scenario: Scenario) -> Found {
         (wrong.expect("it is wrong"), trace(model, &steps))
     });
     let states = checker.unique_state_count();
-    let so_far = STATES.fetch_add(states, Ordering::Relaxed) + states;
+    // One that was given up half-way has shown nothing.
     let name = &model.scenario.name;
+    assert!(
+        wrong.is_some() || checker.state_count() < STEPS_MAX,
+        "{name}: not searched to the end"
+    );
+    let so_far = STATES.fetch_add(states, Ordering::Relaxed) + states;
     let how = if wrong.is_some() {
         "until one is wrong"
     } else {
         "all right"
     };
     tell(&format!(
-        "{states:>9} states, {how}: {name} ({so_far} in all tests so far)"
+        "{states:>9} states, {} steps, {how}: {name} ({so_far} in all tests so far)",
+        checker.state_count()
     ));
     Found { states, wrong }
 }
