@@ -7,7 +7,9 @@
 
 mod claiming;
 mod holding;
+mod bounds;
 mod removing;
+mod undoing;
 
 use super::*;
 use crate::model::id::RunId;
