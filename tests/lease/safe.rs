@@ -78,7 +78,7 @@ fn a_take_over_is_safe_at_m_and_not_one_below_for_every_p_and_s() {
 #[test]
 fn three_claims_for_one_node_are_safe() {
     all_safe(
-        1,
+        400_000,
         [
             Scenario::new("three claims", (1, 1, 1), &[(0, 1), (1, 1), (0, 1)]),
             Scenario::new(
@@ -109,7 +109,7 @@ fn limited(name: &str, nodes: u8, limit: u32, contenders: &[(u8, u8)]) -> Scenar
 #[test]
 fn limits_of_one_and_two_hold_on_up_to_four_nodes() {
     all_safe(
-        1,
+        180_000,
         [
             limited("1 of 2", 2, 1, &[(0, 1), (1, 1)]),
             limited("1 of 3, three contenders", 3, 1, &[(0, 1), (1, 1), (0, 1)]),
@@ -138,7 +138,7 @@ fn left(name: &str, state: LockState, contenders: &[(u8, u8)]) -> Scenario {
 #[test]
 fn adoption_parking_late_writes_and_deaths_together_are_safe() {
     all_safe(
-        1,
+        500_000,
         [
             left(
                 "a suspect run, two adopters",
@@ -164,7 +164,10 @@ fn adoption_parking_late_writes_and_deaths_together_are_safe() {
                 LockState::Held,
                 &[(0, 1), (1, 1)],
             )
-            .with(|s| s.budget.late = 1),
+            .with(|s| {
+                s.budget.late = 1;
+                s.horizon = 9;
+            }),
         ],
     );
 }
@@ -173,7 +176,7 @@ fn adoption_parking_late_writes_and_deaths_together_are_safe() {
 fn three_claims_with_a_death_and_a_late_write_are_safe() {
     let contenders = [(0, 1), (1, 1), (0, 1)];
     all_safe(
-        1,
+        60_000,
         [Scenario::new(
             "three claims, a death, a late write",
             (1, 1, 1),
@@ -193,7 +196,7 @@ fn three_claims_with_a_death_and_a_late_write_are_safe() {
 fn a_limit_of_two_holds_on_four_nodes_when_somebody_dies() {
     let contenders = [(0, 1), (1, 1), (0, 1)];
     all_safe(
-        1,
+        120_000,
         [limited("2 of 4, a death", 4, 2, &contenders).with(|s| {
             s.budget.crashes = 1;
             s.victim = Some(0);
@@ -205,7 +208,7 @@ fn a_limit_of_two_holds_on_four_nodes_when_somebody_dies() {
 #[test]
 fn parking_adoption_and_a_late_write_together_are_safe() {
     all_safe(
-        1,
+        190_000,
         [left(
             "a parked run, parked again, a late write",
             LockState::Parked,
@@ -223,7 +226,7 @@ fn parking_adoption_and_a_late_write_together_are_safe() {
 #[test]
 fn two_deaths_skew_and_a_late_write_together_are_safe() {
     all_safe(
-        1,
+        300_000,
         [left(
             "a suspect run, two deaths, a late write",
             LockState::Held,
@@ -240,7 +243,7 @@ fn two_deaths_skew_and_a_late_write_together_are_safe() {
 #[test]
 fn clocks_that_step_within_s_are_safe() {
     all_safe(
-        1,
+        400_000,
         [left(
             "a suspect run, a clock steps",
             LockState::Held,
@@ -258,7 +261,7 @@ fn clocks_that_step_within_s_are_safe() {
 #[test]
 fn two_jobs_on_one_node_are_safe() {
     all_safe(
-        1,
+        70_000,
         [
             Scenario::new("two jobs", (1, 1, 1), &[(0, 1), (1, 1)]).with(|s| {
                 s.kinds.push(Kind::new(job("b", 1), settings(1, 1, 1)));
@@ -277,7 +280,7 @@ fn two_jobs_on_one_node_are_safe() {
 #[test]
 fn a_store_with_transactions_keeps_limits_whatever_dies() {
     all_safe(
-        1,
+        200,
         [
             Scenario::new("transactions", (1, 1, 1), &[(0, 1), (0, 1), (0, 1)]).with(|s| {
                 s.nodes = 2;
