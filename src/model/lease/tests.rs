@@ -5,9 +5,9 @@
     reason = "the clock of a test only moves on"
 )]
 
+mod bounds;
 mod claiming;
 mod holding;
-mod bounds;
 mod removing;
 mod undoing;
 
