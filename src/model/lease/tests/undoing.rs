@@ -50,6 +50,7 @@ fn written_back(drive: &mut Drive) -> Lock {
 fn a_run_is_written_back_as_it_was_found_and_as_one_more_write_of_the_claim() {
     let held = found(|_| {});
     let mut drive = deciding(Some(held.clone()));
+    assert_eq!(drive.lease.over(), Some(&held.lock));
     let back = written_back(&mut drive);
     let expected = Lock {
         claim: ClaimId::new(9, 9),
