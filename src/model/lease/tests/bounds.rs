@@ -226,3 +226,25 @@ fn a_renewal_that_was_under_way_does_not_park() {
         "{next:?}"
     );
 }
+
+#[test]
+fn the_first_write_of_an_adoption_says_what_was_found_and_every_write_lasts_l() {
+    let ends = |drive: &Drive| ceil_second(later(drive.now().wall, secs(L)));
+    let mut drive = Drive::new(None);
+    drive.lease.own.was = Some(LockState::Held);
+    drive.at += MS;
+    drive.input(Input::Start);
+    let first = ends(&drive);
+    drive.shows(None, None);
+    let lock = Lock::parse(drive.value.as_deref().expect("written")).expect("readable");
+    assert_eq!((lock.was, lock.until), (Some(LockState::Held), first));
+    drive.input(Input::Wrote(Answer::Done));
+    drive.after(secs(D));
+    drive.confirm();
+    drive.confirm();
+    drive.shows_own(Some(Standing::Enter));
+    let second = ends(&drive);
+    drive.step(1);
+    let lock = Lock::parse(drive.value.as_deref().expect("written")).expect("readable");
+    assert_eq!((lock.was, lock.until), (None, second));
+}
