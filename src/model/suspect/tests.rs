@@ -1,5 +1,7 @@
 //! What evidence and tags make of a lock that was left.
 
+mod shown;
+
 use super::*;
 use crate::model::id::ClaimId;
 use crate::model::lock::tests::sample;

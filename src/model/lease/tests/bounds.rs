@@ -182,7 +182,8 @@ fn a_take_over_that_runs_on_is_granted_with_the_state_that_it_was_found_in() {
         (Some(Parked), Held),
         (Some(Stopping), Stopping),
     ] {
-        let drive = Drive::new(None);
+        let mut drive = Drive::new(None);
+        drive.terms.transactional = true;
         let own = Lock { was, ..sample() };
         let (lease, value) = Lease::granted(own, &drive.terms, drive.now());
         let lock = Lock::parse(&value).expect("readable");
@@ -190,5 +191,60 @@ fn a_take_over_that_runs_on_is_granted_with_the_state_that_it_was_found_in() {
         assert_eq!(&lock, lease.lock());
         let end = Moment(drive.at + secs(L));
         assert_eq!(lease.own_end(&drive.terms), Some(end));
+        assert_eq!(lease.fresh_until(&drive.terms), Some(end), "G is not used");
     }
+}
+
+#[test]
+fn a_claim_begins_as_settling_without_a_write_and_one_that_is_held_is_not_given_up() {
+    let before = Lock {
+        seq: 5,
+        state: LockState::Stopping,
+        ..sample()
+    };
+    let lease = Lease::claim(before, None);
+    let lock = lease.lock();
+    assert_eq!((lock.state, lock.seq), (LockState::Settling, 0));
+    let mut drive = Drive::held();
+    drive.at += secs(L / 3);
+    assert_eq!(drive.input(Input::GiveUp), Next::Look(Look::Node));
+}
+
+#[test]
+fn a_renewal_that_was_under_way_does_not_park() {
+    let mut drive = Drive::held();
+    drive.step(1);
+    drive.look(Look::Node);
+    drive.shows_own(None);
+    assert!(matches!(
+        drive.input(Input::Want(Want::Park)),
+        Next::Wait(_)
+    ));
+    let next = drive.input(Input::Wrote(Answer::Done));
+    assert!(
+        matches!(&next, Next::Write { value, .. } if value.contains(" state=parked ")),
+        "{next:?}"
+    );
+}
+
+#[test]
+fn the_first_write_of_an_adoption_says_what_was_found_and_every_write_lasts_l() {
+    let ends = |drive: &Drive| ceil_second(later(drive.now().wall, secs(L)));
+    let mut drive = Drive::new(None);
+    drive.lease.own.was = Some(LockState::Held);
+    drive.at += MS;
+    drive.input(Input::Start);
+    let first = ends(&drive);
+    drive.shows(None, None);
+    let lock = Lock::parse(drive.value.as_deref().expect("written")).expect("readable");
+    assert_eq!((lock.was, lock.until), (Some(LockState::Held), first));
+    drive.input(Input::Wrote(Answer::Done));
+    drive.after(secs(D));
+    drive.confirm();
+    drive.confirm();
+    drive.shows_own(Some(Standing::Enter));
+    let second = ends(&drive);
+    drive.step(1);
+    let lock = Lock::parse(drive.value.as_deref().expect("written")).expect("readable");
+    assert_eq!((lock.was, lock.until), (None, second));
 }

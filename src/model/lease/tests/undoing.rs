@@ -31,8 +31,8 @@ fn deciding(over: Option<Found>) -> Drive {
     drive
 }
 
-fn withdraw() -> Option<Standing> {
-    Some(Standing::Withdraw("on hold".to_owned()))
+fn withdraw() -> Standing {
+    Standing::Withdraw("on hold".to_owned())
 }
 
 fn withdrawn(next: &Next) -> bool {
@@ -40,7 +40,7 @@ fn withdrawn(next: &Next) -> bool {
 }
 
 fn written_back(drive: &mut Drive) -> Lock {
-    let Next::Write { value, .. } = drive.shows_own(withdraw()) else {
+    let Next::Write { value, .. } = drive.shows_own(Some(withdraw())) else {
         panic!("the run is written back");
     };
     Lock::parse(&value).expect("readable")
@@ -50,6 +50,7 @@ fn written_back(drive: &mut Drive) -> Lock {
 fn a_run_is_written_back_as_it_was_found_and_as_one_more_write_of_the_claim() {
     let held = found(|_| {});
     let mut drive = deciding(Some(held.clone()));
+    assert_eq!(drive.lease.over(), Some(&held.lock));
     let back = written_back(&mut drive);
     let expected = Lock {
         claim: ClaimId::new(9, 9),
@@ -98,7 +99,7 @@ fn a_run_is_written_back_on_a_read_of_at_most_g_ago() {
     let mut drive = deciding(Some(found(|_| {})));
     drive.at += secs(G);
     let own = drive.value.clone();
-    let Next::Write { replaces, .. } = drive.shows_own(withdraw()) else {
+    let Next::Write { replaces, .. } = drive.shows_own(Some(withdraw())) else {
         panic!("that read is fresh enough");
     };
     assert_eq!(replaces, own);
@@ -106,7 +107,7 @@ fn a_run_is_written_back_on_a_read_of_at_most_g_ago() {
     let late = || {
         let mut drive = deciding(Some(found(|_| {})));
         drive.at += secs(G) + MS;
-        assert_eq!(drive.shows_own(withdraw()), Next::Look(Look::Node));
+        assert_eq!(drive.shows_own(Some(withdraw())), Next::Look(Look::Node));
         assert_eq!(drive.input(Input::Woke), Next::Wait(Moment::MAX));
         drive
     };
@@ -134,7 +135,7 @@ fn a_delete_that_is_refused_or_not_answered_is_tried_three_times() {
     for (answer, span) in [(refused(), secs(1)), (unknown(), secs(3))] {
         let mut drive = deciding(None);
         let own = drive.value.clone().expect("written");
-        assert_eq!(drive.shows_own(withdraw()), Next::Delete(own.clone()));
+        assert_eq!(drive.shows_own(Some(withdraw())), Next::Delete(own.clone()));
         for _ in 0..2 {
             assert_eq!(drive.input(Input::Woke), Next::Wait(Moment::MAX));
             assert_eq!(drive.input(Input::GiveUp), Next::Wait(Moment::MAX));
@@ -151,7 +152,10 @@ fn a_delete_that_is_refused_or_not_answered_is_tried_three_times() {
 fn writing_back_is_tried_three_times_and_not_again_when_it_may_have_been_done() {
     let begun = || {
         let mut drive = deciding(Some(found(|_| {})));
-        assert!(matches!(drive.shows_own(withdraw()), Next::Write { .. }));
+        assert!(matches!(
+            drive.shows_own(Some(withdraw())),
+            Next::Write { .. }
+        ));
         drive
     };
     let mut drive = begun();
@@ -174,7 +178,7 @@ fn writing_back_is_tried_three_times_and_not_again_when_it_may_have_been_done() 
 fn a_read_before_writing_back_that_fails_three_times_ends_the_claim() {
     let mut drive = deciding(Some(found(|_| {})));
     drive.at += secs(G) + MS;
-    assert_eq!(drive.shows_own(withdraw()), Next::Look(Look::Node));
+    assert_eq!(drive.shows_own(Some(withdraw())), Next::Look(Look::Node));
     let failed = || Input::LookFailed { retry_in: secs(4) };
     for _ in 0..2 {
         assert_eq!(
