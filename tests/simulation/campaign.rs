@@ -38,7 +38,7 @@ pub(crate) struct Outcome {
     pub(crate) totals: Totals,
     pub(crate) figures: Figures,
     pub(crate) broken: Vec<(Promise, u64)>,
-    /// The first violation of each world that had one, with its seed.
+    /// The first violation of each promise in each world that had one, with its seed.
     pub(crate) first: Vec<(u64, Violation)>,
     /// Over all facts, in order.
     pub(crate) digest: u64,
@@ -89,7 +89,8 @@ impl Campaign {
             }
         });
         let mut all = all.into_inner().expect("no panic beside");
-        all.first.sort_by_key(|(seed, _)| *seed);
+        all.first
+            .sort_by_key(|(seed, violation)| (*seed, violation.at));
         all
     }
 
@@ -123,10 +124,9 @@ impl Campaign {
                 .map(|promise| (promise, count(promise)))
                 .to_vec(),
             first: checks
-                .violations
-                .first()
-                .map(|first| (seed, first.clone()))
+                .first_of_each()
                 .into_iter()
+                .map(|first| (seed, first))
                 .collect(),
             digest: digest.0,
         }

@@ -9,7 +9,7 @@ mod nodes;
 #[path = "checks/tags.rs"]
 mod tags;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use roundsman::event::EventKind;
@@ -152,6 +152,13 @@ impl Checks {
     pub(crate) fn count(&self, promise: Promise) -> usize {
         let of_it = |each: &&Violation| each.promise == promise;
         self.violations.iter().filter(of_it).count()
+    }
+
+    /// The first violation of each promise that was broken, in the order of time.
+    pub(crate) fn first_of_each(&self) -> Vec<Violation> {
+        let mut seen = BTreeSet::new();
+        let new = |each: &&Violation| seen.insert(each.promise);
+        self.violations.iter().filter(new).cloned().collect()
     }
 
     pub(crate) fn see(&mut self, fact: &Fact) {

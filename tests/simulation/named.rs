@@ -108,13 +108,45 @@ fn an_attempt_that_went_down_with_its_node_is_interrupted_and_not_begun_again() 
 
 #[test]
 fn without_a_part_of_the_fence_what_it_refused_is_executed() {
-    let refused = [(Rule::KernelLock, RUN_2, 1), (Rule::Journal, RUN_1, 1)];
-    for (rule, ids, attempt) in refused {
-        let (cloud, node) = world(Without::rule(rule).and(Rule::KernelLock));
-        assert_eq!(cloud.exec(&node, 1, &payload(&cloud, RUN_1, 1)), None);
-        assert_eq!(cloud.running_on(&node), 1);
-        assert_eq!(cloud.exec(&node, 2, &payload(&cloud, ids, attempt)), None);
-        assert_eq!(cloud.running_on(&node), 2, "{rule:?}");
-        cloud.clock.clear();
+    let parts = [
+        (Rule::Mark, Outcome::Superseded),
+        (Rule::NotAfter, Outcome::TooLate),
+        (Rule::Journal, Outcome::Ok),
+        (Rule::KernelLock, Outcome::Busy),
+    ];
+    for (rule, refusal) in parts {
+        for out in [false, true] {
+            let without = if out {
+                Without::rule(rule)
+            } else {
+                Without::NOTHING
+            };
+            let (cloud, node) = world(without);
+            let (first, second) = (payload(&cloud, RUN_1, 1), payload(&cloud, RUN_2, 1));
+            let (before, sent) = match rule {
+                Rule::Mark => (Some(second), payload(&cloud, RUN_1, 2)),
+                Rule::NotAfter => (None, first),
+                Rule::Journal => (Some(first.clone()), first),
+                _ => (Some(first), second),
+            };
+            if let Some(before) = before {
+                assert_eq!(cloud.exec(&node, 1, &before), None);
+            }
+            // All but the kernel's lock stand when what was there before has long ended.
+            if rule != Rule::KernelLock {
+                pass(&cloud, 12_000);
+            }
+            let sent = match rule {
+                Rule::NotAfter => sent,
+                _ => Payload {
+                    not_after: later(cloud.clock.wall(), Duration::from_secs(60)),
+                    ..sent
+                },
+            };
+            let expected = (!out).then_some(refusal);
+            let answer = cloud.exec(&node, 2, &sent);
+            assert_eq!(answer, expected, "{rule:?}, taken out: {out}");
+            cloud.clock.clear();
+        }
     }
 }

@@ -16,28 +16,26 @@ use crate::{seconds_of, setting};
 /// The worlds in which each is looked for.
 const WORLDS: u64 = 12;
 
-const FOUND: [Rule; 9] = [
+const FOUND: [Rule; 8] = [
     Rule::FreshId,
     Rule::LeaveLate,
     Rule::DecideAgain,
     Rule::WriteBack,
     Rule::AnyRun,
-    Rule::Mark,
     Rule::NotAfter,
     Rule::KernelLock,
     Rule::Journal,
 ];
 
 /// The weather in which each is looked for. Only when somebody takes a lock away under a running step, and the node is
-/// claimed again before that ends, the kernel's lock alone keeps two steps apart.
+/// claimed again before that ends, the kernel's lock alone keeps two runs apart.
 fn storm(rule: Rule) -> Storm {
-    if rule == Rule::KernelLock {
-        |lease: &LeaseSettings| Faults {
+    match rule {
+        Rule::KernelLock => |lease: &LeaseSettings| Faults {
             between_events: Duration::from_secs(300),
             ..Faults::kept(lease)
-        }
-    } else {
-        Faults::kept
+        },
+        _ => Faults::kept,
     }
 }
 

@@ -253,12 +253,6 @@ impl Cloud {
         }
     }
 
-    /// How many steps run on a node now.
-    pub(crate) fn running_on(&self, id: &NodeId) -> usize {
-        let nodes = self.nodes.borrow();
-        nodes.get(id).map_or(0, |node| node.fence.running.len())
-    }
-
     /// The wrapper's verb `stop`: TERM, and KILL half a minute later.
     pub(crate) fn stop_step(self: &Rc<Self>, id: &NodeId, payload: &Payload) {
         let attempt = (payload.run, payload.step, payload.attempt);
