@@ -184,7 +184,11 @@ fn a_take_over_that_runs_on_is_granted_with_the_state_that_it_was_found_in() {
     ] {
         let mut drive = Drive::new(None);
         drive.terms.transactional = true;
-        let own = Lock { was, ..sample() };
+        let own = Lock {
+            was,
+            seq: 7,
+            ..sample()
+        };
         let (lease, value) = Lease::granted(own, &drive.terms, drive.now());
         let lock = Lock::parse(&value).expect("readable");
         assert_eq!((lock.state, lock.was, lock.seq), (state, None, 1));
@@ -325,4 +329,13 @@ fn a_write_begun_in_the_last_moment_in_which_another_may_land_does_not_end_the_d
         let by_write = Some(Moment(drive.at + secs(L)));
         assert_eq!(end(&drive) == by_write, ended, "{:?}", end(&drive));
     }
+}
+
+#[test]
+fn a_renewal_that_is_overdue_is_still_written() {
+    let mut drive = Drive::held();
+    drive.step(1);
+    drive.look(Look::Node);
+    drive.at += secs(1);
+    assert!(matches!(drive.shows_own(None), Next::Write { .. }));
 }
