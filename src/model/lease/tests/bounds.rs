@@ -193,6 +193,7 @@ fn a_take_over_that_runs_on_is_granted_with_the_state_that_it_was_found_in() {
         let lock = Lock::parse(&value).expect("readable");
         assert_eq!((lock.state, lock.was, lock.seq), (state, None, 1));
         assert_eq!(&lock, lease.lock());
+        assert_eq!(lock.until, later(drive.now().wall, secs(L)));
         let end = Moment(drive.at + secs(L));
         assert_eq!(lease.own_end(&drive.terms), Some(end));
         assert_eq!(lease.fresh_until(&drive.terms), Some(end), "G is not used");
