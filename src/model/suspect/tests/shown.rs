@@ -168,3 +168,23 @@ fn what_another_job_sent_is_in_the_way_until_its_latest_end_and_no_longer() {
     let over = ask(&lock, &[], vec![sent(now())]);
     assert!(matches!(over, Answer::TakeOver(_)), "{over:?}");
 }
+
+#[test]
+fn a_stopped_instance_is_in_nobodys_way_and_need_not_be_asked() {
+    let mut node = node("a", &[]);
+    node.service = Service::Out {
+        why: "instance is stopped".to_owned(),
+        stopped: true,
+    };
+    let mut view = view(vec![node.clone()]);
+    let lock = expired(400);
+    let others = command("backup", RunId::new(7, 7), Activity::InProgress);
+    for evidence in [
+        Evidence::Commands(vec![others]),
+        Evidence::Unavailable("denied".to_owned()),
+    ] {
+        view.evidence.insert(node.id.clone(), evidence);
+        let answer = judge(&rules(), &view, &node, &lock);
+        assert_eq!(adopted(&answer), Some(lock.run));
+    }
+}
