@@ -85,6 +85,7 @@
 //! | [`model::job`], `model::job::file` | a valid job; how a file becomes one, or a list of mistakes |
 //! | [`model::tag`], [`model::field`], [`model::lock`], [`model::record`] | the tags on a node, as text and as values |
 //! | [`model::reason`], [`model::decide`] | the one decision: who is next, and why not the others |
+//! | [`model::choose`], [`model::rule`] | which node is claimed, with which lock; the protocol's rules by name, for those who take one out |
 //! | [`model::limits`], [`model::suspect`] | how many at once; what may be done about a lease past its end |
 //! | [`model::settings`], [`model::lease`] | the assumptions of a claim; the protocol as a pure state machine |
 //! | [`model::outcome`], [`model::run`] | how a step can end and what follows; a run's way through its steps, from its beginning or adopted |

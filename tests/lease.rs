@@ -1,6 +1,8 @@
 //! The claim protocol, searched: every order in which reads, writes, crashes and clocks may fall, driven through the
 //! program's own machines. What is safe, what is not where an assumption or a rule is missing, and how it comes about.
 
+#[path = "lease/broken.rs"]
+mod broken;
 #[path = "lease/calm.rs"]
 mod calm;
 #[path = "lease/cast.rs"]

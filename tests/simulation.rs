@@ -27,10 +27,14 @@ mod named;
 mod operators;
 #[path = "simulation/process.rs"]
 mod process;
+#[path = "simulation/register.rs"]
+mod register;
 #[path = "simulation/rules.rs"]
 mod rules;
 #[path = "simulation/runner.rs"]
 mod runner;
+#[path = "simulation/send.rs"]
+mod send;
 #[path = "simulation/site.rs"]
 mod site;
 #[path = "simulation/ssm.rs"]

@@ -59,7 +59,7 @@
 //!
 //! # Rules
 //!
-//! [`Rule`] names each, with what happens without it; `tests/lease/must_fail*` and `needed` take each out and find that
+//! [`Rule`](crate::model::rule::Rule) names each, with what happens without it; `tests/lease/must_fail*` and `needed` take each out and find that
 //! schedule again. The reasons behind the main ones:
 //!
 //! - *A late claim is left alone.* Over G it may have overwritten a living holder: deleting it frees that holder's node.
@@ -76,6 +76,8 @@
 //! - *A parker only parks.* Its unanswered write may have landed, and the run may be adopted at any time.
 //! - *An adoption says what it found* (`was`) and is written back when it is withdrawn, so that a run is never lost to an
 //!   adopter that dies or changes its mind.
+//! - *Adopting asks no limit, and a take-over counts only claims that nobody may take over*: else a limit lowered below
+//!   the number of suspects, or filled by runs of a job that is gone, would never let anybody in again.
 //! - *A holder reads its lock in time.* A write that is as late as may be lands at w + Z over the lock. The holder's next
 //!   read begins at most P and its reading interval later; the value's end is w + L, it is left alone until then + M,
 //!   whoever takes over may be S early, and settles for D. A third of L is too seldom where Z is near its bound.
@@ -108,79 +110,17 @@
 mod claim;
 mod hold;
 pub mod remove;
+mod terms;
 
 use std::time::Duration;
-
-use jiff::Timestamp;
 
 use crate::model::decide::standing::Standing;
 use crate::model::id::ClaimId;
 use crate::model::lock::{Lock, LockState, Seen};
-use crate::model::rule::{Rule, Without};
-use crate::model::settings::LeaseSettings;
-use crate::model::time::{Moment, Now, ceil_second, floor_second, later};
-use crate::model::view::Rules;
+use crate::model::time::{Moment, Now};
 use hold::Hold;
-
-/// What the machine is bound by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Terms {
-    /// The assumptions.
-    pub settings: LeaseSettings,
-    /// How long this job's leases last; at least the settings' `ttl`.
-    pub ttl: Duration,
-    /// Whether writes are conditional on the value that they replace (a local store): then nothing settles, and G
-    /// and P are not used.
-    pub transactional: bool,
-    /// Nothing, but in a model checker or a simulator.
-    pub without: Without,
-}
-
-impl Terms {
-    /// What binds the claims of a job.
-    pub fn of(rules: &Rules, transactional: bool) -> Self {
-        Self {
-            settings: rules.lease,
-            ttl: rules.job.ttl(&rules.lease),
-            transactional,
-            without: rules.without,
-        }
-    }
-
-    /// D: how long a claim waits before it believes what it reads.
-    fn settle(&self) -> Duration {
-        let short = u64::from(!self.without.keeps(Rule::Settle));
-        self.settings
-            .settle()
-            .saturating_sub(Duration::from_secs(short))
-    }
-
-    /// How long a holder goes without reading its lock: a third of L, and less where a write may land so late that
-    /// its value could be taken over, and that claim be held, before the holder has read it.
-    ///
-    /// A late write is begun at w and lands over the lock by w + Z. The holder's next read to show it is begun at
-    /// most P and this span later. The value is left alone until w + L + M, seen at most S too early, and whoever
-    /// takes over then settles for D. So Z + P + this < L + M - S + D; G is left for the read itself.
-    fn look_every(&self) -> Duration {
-        let lease = &self.settings;
-        let over = lease.ttl + lease.margin + self.settle();
-        let spent = lease.claim_within + lease.staleness + lease.skew + lease.request_life;
-        let third = lease.ttl / 3;
-        if self.without.keeps(Rule::LookInTime) {
-            third.min(over.saturating_sub(spent))
-        } else {
-            third
-        }
-    }
-
-    /// How long the first write of a claim lasts.
-    fn first_lasts(&self) -> Duration {
-        if self.without.keeps(Rule::LastsL) {
-            return self.settings.ttl;
-        }
-        self.settings.claim_within + self.settle() * 2
-    }
-}
+pub use terms::Terms;
+use terms::until;
 
 /// The time between the reads of a confirmation, and between those of a release.
 pub const READ_APART: Duration = Duration::from_millis(500);
@@ -488,16 +428,6 @@ impl Lease {
         shows
             .lock()
             .is_some_and(|lock| lock.claim == self.own.claim)
-    }
-}
-
-/// The end of a write that lasts so long. Rounded up: what is cut off would be missing from the margin.
-fn until(terms: &Terms, now: Now, lasts: Duration) -> Timestamp {
-    let end = later(now.wall, lasts);
-    if terms.without.keeps(Rule::RoundUp) {
-        ceil_second(end)
-    } else {
-        floor_second(end)
     }
 }
 

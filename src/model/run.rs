@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A run that is adopted goes the same way: what it did before is played again from what is found of it
-//! ([`adopt`]).
+//! (`run/adopt.rs`).
 
 mod adopt;
 

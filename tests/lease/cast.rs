@@ -111,11 +111,6 @@ impl Cast {
         &self.contenders.all[number as usize]
     }
 
-    /// How many different local states there were.
-    pub(crate) fn len(&self) -> usize {
-        self.contenders.all.len()
-    }
-
     /// What contender `who` does on an event at a tick.
     pub(crate) fn turn(
         &mut self,

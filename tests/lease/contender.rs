@@ -463,7 +463,7 @@ impl Turn<'_> {
             over: visit.lease.over(),
             take: &take,
         };
-        let node = self.scenario.node_id(visit.node);
+        let node = Scenario::node_id(visit.node);
         let stands = standing(self.rules(after), &view, &Wish::default(), &node, mine);
         self.looked(self.scenario.lock_of(&tags, visit.node), Some(stands))
     }

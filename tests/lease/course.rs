@@ -8,6 +8,7 @@ use roundsman::model::run::{Do, Result as RunResult, Run};
 use roundsman::model::time::{Moment, Now, floor_second, format_stamp};
 
 use crate::contender::{Awaited, Contender, Deed, Doing, Left, Phase, Turn, Visit};
+use crate::scenario::Scenario;
 use crate::world::{Op, Order};
 
 /// What the run wants of its lease now.
@@ -62,7 +63,7 @@ impl Turn<'_> {
             if busy || visit.awaited != Awaited::Nothing || visit.parking {
                 break;
             }
-            match self.pursue(now, &mut visit) {
+            match Self::pursue(now, &mut visit) {
                 Pursuit::Want(want) => next = visit.lease.on(&terms, now, Input::Want(want)),
                 Pursuit::Wait => break,
                 Pursuit::Over => {
@@ -123,7 +124,7 @@ impl Turn<'_> {
         visit.lease.on(&terms, now, Input::Woke)
     }
 
-    fn pursue(&self, now: Now, visit: &mut Visit) -> Pursuit {
+    fn pursue(now: Now, visit: &mut Visit) -> Pursuit {
         match visit.run.next(now.wall) {
             Do::Begin { not_before, .. } if now.boot < not_before => {
                 visit.wake = visit.wake.min(not_before);
@@ -150,7 +151,7 @@ impl Turn<'_> {
                 Pursuit::Wait
             }
             Do::KeepUntil(until) => {
-                let at = self.scenario.moment_of(now, until);
+                let at = Scenario::moment_of(now, until);
                 visit.wake = visit.wake.min(at);
                 Pursuit::Wait
             }

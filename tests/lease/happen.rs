@@ -34,57 +34,23 @@ impl Search {
                 }
             }
             Act::Wakes(who) => self.tell(&mut state, who, Event::Woke),
-            Act::Lands(who) | Act::LandsTwice(who) => {
-                self.lands(&mut state, who, act == Act::LandsTwice(who));
-            }
-            Act::Lost(who) | Act::Late(who) => {
-                state.budget.late -= 1;
-                self.unanswered(&mut state, who, act == Act::Late(who));
-            }
-            Act::Slow(who) => {
-                state.budget.late -= 1;
-                let life = self.scenario.world.life;
-                let mut flying = state.flying.iter_mut();
-                let flying = flying.find(|f| f.by == who && f.awaited)?;
-                flying.lands_by = flying.began + life;
-            }
+            Act::Lands(who)
+            | Act::LandsTwice(who)
+            | Act::Lost(who)
+            | Act::Late(who)
+            | Act::Slow(who) => self.of_write(&mut state, who, act)?,
             Act::Strays(index) => {
                 let flying = state.flying.remove(usize::from(index));
                 self.land(&mut state, &flying);
             }
-            Act::Crashes(who) => {
-                state.budget.crashes -= 1;
-                self.change(&mut state, who, |contender| {
-                    contender.dead = true;
-                    contender.phase = Phase::Idle;
-                });
-                self.drop_flights(&mut state, who);
-            }
-            Act::Pauses(who) => {
-                state.budget.pauses -= 1;
-                self.change(&mut state, who, |contender| contender.paused = true);
-            }
-            Act::Resumes(who) => self.change(&mut state, who, |c| c.paused = false),
-            Act::Steps(who) => {
-                state.budget.steps -= 1;
-                self.change(&mut state, who, |contender| contender.ahead += 1);
+            Act::Crashes(who) | Act::Pauses(who) | Act::Resumes(who) | Act::Steps(who) => {
+                self.of_machine(&mut state, who, act);
             }
             Act::Told(who) => {
                 state.budget.signals -= 1;
                 self.tell(&mut state, who, Event::Signal);
             }
-            Act::Wiped(node) => {
-                state.budget.wipes -= 1;
-                let lock = usize::from(self.scenario.register(node, "lock"));
-                state.registers[lock].put(0, state.at);
-            }
-            Act::Held(node) => {
-                state.budget.holds -= 1;
-                let hold = self.cast.lock().expect("one thread").texts.number("yes");
-                let register = usize::from(self.scenario.register(node, "hold"));
-                state.registers[register].put(hold, state.at);
-                state.nodes[usize::from(node)].hold_at = Some(state.at);
-            }
+            Act::Wiped(node) | Act::Held(node) => self.of_operator(&mut state, node, act),
             Act::Arrives(node, index) => self.arrives(&mut state, node, index, false),
             Act::ArrivesTwice(node, index) => self.arrives(&mut state, node, index, true),
             Act::Dawdles(node, index) => {
@@ -98,23 +64,82 @@ impl Search {
             }
             Act::Learns(who) => {
                 let contender = self.contender(&state, who);
-                let outcome = contender.visit().and_then(|v| self.learns(&state, v))?;
+                let outcome = contender.visit().and_then(|v| Self::learns(&state, v))?;
                 self.tell(&mut state, who, Event::Ended(outcome));
             }
-            Act::Unknown(who) => {
-                state.budget.unknown -= 1;
-                // Without the rule an outcome that nobody knows is taken for a failure.
-                let knows = self.scenario.out().keeps(Rule::UnknownKeeps);
-                let outcome = if knows {
-                    Outcome::Unknown
-                } else {
-                    Outcome::Failed
-                };
-                self.tell(&mut state, who, Event::Ended(outcome));
-            }
+            Act::Unknown(who) => self.never_learns(&mut state, who),
         }
         state.flying.sort();
         Some(state)
+    }
+
+    /// What becomes of a contender's write.
+    fn of_write(&self, state: &mut State, who: u8, act: Act) -> Option<()> {
+        match act {
+            Act::Lost(_) | Act::Late(_) => {
+                state.budget.late -= 1;
+                self.unanswered(state, who, act == Act::Late(who));
+            }
+            Act::Slow(_) => {
+                state.budget.late -= 1;
+                let life = self.scenario.world.life;
+                let mut flying = state.flying.iter_mut();
+                let flying = flying.find(|f| f.by == who && f.awaited)?;
+                flying.lands_by = flying.began + life;
+            }
+            _ => self.lands(state, who, act == Act::LandsTwice(who)),
+        }
+        Some(())
+    }
+
+    /// What becomes of the machine that a contender runs on.
+    fn of_machine(&self, state: &mut State, who: u8, act: Act) {
+        match act {
+            Act::Crashes(_) => {
+                state.budget.crashes -= 1;
+                self.change(state, who, |contender| {
+                    contender.dead = true;
+                    contender.phase = Phase::Idle;
+                });
+                Self::drop_flights(state, who);
+            }
+            Act::Pauses(_) => {
+                state.budget.pauses -= 1;
+                self.change(state, who, |contender| contender.paused = true);
+            }
+            Act::Steps(_) => {
+                state.budget.steps -= 1;
+                self.change(state, who, |contender| contender.ahead += 1);
+            }
+            _ => self.change(state, who, |contender| contender.paused = false),
+        }
+    }
+
+    /// What people do to a node's tags.
+    fn of_operator(&self, state: &mut State, node: u8, act: Act) {
+        if act == Act::Wiped(node) {
+            state.budget.wipes -= 1;
+            let lock = usize::from(self.scenario.register(node, "lock"));
+            state.registers[lock].put(0, state.at);
+        } else {
+            state.budget.holds -= 1;
+            let hold = self.cast.lock().expect("one thread").texts.number("yes");
+            let register = usize::from(self.scenario.register(node, "hold"));
+            state.registers[register].put(hold, state.at);
+            state.nodes[usize::from(node)].hold_at = Some(state.at);
+        }
+    }
+
+    fn never_learns(&self, state: &mut State, who: u8) {
+        state.budget.unknown -= 1;
+        // Without the rule an outcome that nobody knows is taken for a failure.
+        let knows = self.scenario.out().keeps(Rule::UnknownKeeps);
+        let outcome = if knows {
+            Outcome::Unknown
+        } else {
+            Outcome::Failed
+        };
+        self.tell(state, who, Event::Ended(outcome));
     }
 
     pub(crate) fn contender(&self, state: &State, who: u8) -> Arc<Contender> {
@@ -200,7 +225,7 @@ impl Search {
             self.check_given_back(state, who);
         }
         if writes || !waits {
-            self.drop_flights(state, who);
+            Self::drop_flights(state, who);
         }
         for deed in deeds.iter() {
             self.perform(state, who, deed);
@@ -248,7 +273,7 @@ impl Search {
     }
 
     /// What a contender does not wait for any more lands within its time, or at once.
-    fn drop_flights(&self, state: &mut State, who: u8) {
+    fn drop_flights(state: &mut State, who: u8) {
         for flying in &mut state.flying {
             flying.awaited &= flying.by != who;
         }
@@ -365,7 +390,7 @@ impl Search {
     }
 
     /// How the attempt that a visit waits for ended, if it has.
-    pub(crate) fn learns(&self, state: &State, visit: &Visit) -> Option<Outcome> {
+    pub(crate) fn learns(state: &State, visit: &Visit) -> Option<Outcome> {
         let order = visit.waits_for?;
         let sends = &state.nodes[usize::from(visit.node)].sends;
         sends.iter().find_map(|(sent, stage)| match stage {

@@ -15,7 +15,7 @@ use crate::calm::Pace;
 use crate::model::Search;
 use crate::scenario::{Kind, Scenario, World, job, ms};
 use crate::search::search;
-use crate::world::{Order, Tick};
+use crate::world::{Order, Stage, Tick};
 
 /// A tick, in seconds.
 const TICK: u64 = 10;
@@ -222,7 +222,7 @@ impl Left {
             attempt: 1,
             not_after: Tick::MAX,
         };
-        scenario.sent.push((node, order, runs));
+        scenario.sent.push((node, order, Stage::begun(runs)));
     }
 
     fn lock(&self, scenario: &Scenario) -> Option<String> {
@@ -399,7 +399,7 @@ fn kept_out(tags: &[(&'static str, &str)], evidence: Option<&Evidence>) -> (Reas
         };
         let mut view = search.scenario.view(&cast.texts, now, &tags, &[]);
         if let Some(evidence) = evidence {
-            let node = search.scenario.node_id(0);
+            let node = Scenario::node_id(0);
             view.evidence.insert(node, evidence.clone());
         }
         let rules = &search.scenario.kinds[0].rules;

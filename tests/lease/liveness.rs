@@ -5,7 +5,7 @@ use roundsman::model::lock::{Lock, LockState};
 use crate::calm::Pace;
 use crate::model::Search;
 use crate::scenario::{Kind, Scenario, job, ms};
-use crate::world::{Order, State, Tick};
+use crate::world::{Order, Stage, State, Tick};
 
 /// The settings of a scenario's first job in ticks: D, and L + M.
 pub(crate) fn terms(scenario: &Scenario) -> (Tick, Tick) {
@@ -176,7 +176,7 @@ fn what_was_left_is_adopted_whatever_happens_to_its_adopters() {
                 not_after: 0,
             };
             s.tags.push((0, "lock", lock.format()));
-            s.sent.push((0, order, runs));
+            s.sent.push((0, order, Stage::begun(runs)));
         });
         walked(scenario, 40);
     }

@@ -84,15 +84,12 @@ impl Search {
             registers[index] = Register::holding(cast.texts.number(text));
         }
         let mut nodes = vec![Node::default(); usize::from(scenario.nodes)];
-        for (node, order, running) in &scenario.sent {
-            let stage = if *running {
-                Stage::Running(0)
-            } else {
-                Stage::Ended(true)
-            };
+        for (node, order, stage) in &scenario.sent {
             let node = &mut nodes[usize::from(*node)];
-            node.mark = node.mark.max(Some(order.claim));
-            node.sends.push((*order, stage));
+            if !matches!(stage, Stage::Pending(_)) {
+                node.mark = node.mark.max(Some(order.claim));
+            }
+            node.sends.push((*order, *stage));
         }
         let contenders = scenario
             .contenders
@@ -152,7 +149,7 @@ impl Search {
     }
 
     /// How many different answers a read of these registers may give.
-    fn samples(&self, state: &State, registers: impl Iterator<Item = u8>) -> u16 {
+    fn samples(state: &State, registers: impl Iterator<Item = u8>) -> u16 {
         registers
             .map(|index| state.registers[usize::from(index)].visible().count())
             .fold(1, |all, n| all * u16::try_from(n).expect("few"))
@@ -166,10 +163,10 @@ impl Search {
         let samples = match (&contender.phase, contender.doing()) {
             // A transaction reads what is there.
             (Phase::Idle, _) if contender.starts > 0 && kind.transactional => 1,
-            (Phase::Idle, _) if contender.starts > 0 => self.samples(state, all),
-            (_, Some(Doing::Looks(Look::Fleet))) => self.samples(state, all),
-            (Phase::Removes(node, ..), Some(Doing::Looks(_))) => self.samples(state, lock(*node)),
-            (Phase::Visits(visit), Some(Doing::Looks(_))) => self.samples(state, lock(visit.node)),
+            (Phase::Idle, _) if contender.starts > 0 => Self::samples(state, all),
+            (_, Some(Doing::Looks(Look::Fleet))) => Self::samples(state, all),
+            (Phase::Removes(node, ..), Some(Doing::Looks(_))) => Self::samples(state, lock(*node)),
+            (Phase::Visits(visit), Some(Doing::Looks(_))) => Self::samples(state, lock(visit.node)),
             _ => 0,
         };
         acts.extend((0..samples).map(|n| Act::Reads(who, n)));
@@ -187,7 +184,7 @@ impl Search {
         if self.has_come(visit.wake, state.at) {
             acts.push(Act::Wakes(who));
         }
-        if self.learns(state, visit).is_some() {
+        if Self::learns(state, visit).is_some() {
             acts.push(Act::Learns(who));
         } else if visit.waits_for.is_some() && state.budget.unknown > 0 {
             acts.push(Act::Unknown(who));

@@ -1,23 +1,14 @@
 //! Every rule is needed: without it a schedule is found in which something goes wrong, with it none.
 
-use std::time::Instant;
-
 use roundsman::model::rule::Rule;
 
 use crate::scenario::Scenario;
-use crate::search::search;
+use crate::search::{search, tell};
 use crate::world::Wrong;
 
 /// With its rules a scenario is safe; without some of them one of these goes wrong, and how is printed.
 pub(crate) fn falls(scenario: &Scenario, out: &[Rule], expected: &[Wrong]) {
-    let began = Instant::now();
     let safe = search(scenario.clone());
-    println!(
-        "{}: {} states in {:?}",
-        scenario.name,
-        safe.states,
-        began.elapsed()
-    );
     if let Some((wrong, way)) = safe.wrong {
         panic!("with its rules: {wrong:?}\n{way}");
     }
@@ -35,7 +26,7 @@ pub(crate) fn fails(scenario: &Scenario, expected: &[Wrong]) {
             scenario.name, found.states
         );
     };
-    println!("{wrong:?}, after {} states:\n{way}", found.states);
+    tell(&format!("{wrong:?}\n{way}"));
     assert!(expected.contains(&wrong), "{wrong:?}\n{way}");
 }
 

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use roundsman::model::id::{ClaimId, RunId};
 use roundsman::model::job::Count;
+use roundsman::model::lock::Lock;
 use roundsman::model::rule::Rule;
 
 use crate::must_fail::{fails, falls};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, ms};
 use crate::world::Wrong;
 
 /// The first contender holds the node, and works on; the second comes to look, its clock ahead as far as may be.
@@ -33,8 +35,10 @@ fn an_end_that_counts_from_the_answer_is_too_late() {
 fn a_late_claim_that_ends_soon_is_taken_over_before_the_holder_has_seen_it() {
     let scenario = held("short claim").with(|s| s.horizon = 24);
     falls(&scenario.clone().stray_claim(), &[], &[]);
-    let short = scenario.without(&[Rule::LastsL]).stray_claim();
-    fails(&short, &[Wrong::TwoHolders]);
+    fails(
+        &scenario.without(&[Rule::LastsL]).stray_claim(),
+        &[Wrong::TwoHolders],
+    );
 }
 
 #[test]
@@ -93,17 +97,22 @@ fn a_parker_that_goes_on_works_beside_its_adopter() {
     );
 }
 
+/// A renewal of the holder's is still on its way when it gives its lease back.
 #[test]
 fn a_release_that_goes_on_deleting_frees_somebody_elses_node() {
     let scenario = held("release").with(|s| {
-        s.kinds[0].rules.job.limits.nodes = 1;
+        let renewal = Lock {
+            run: RunId::new(ms(-10), 1),
+            claim: ClaimId::new(ms(-10), 2),
+            until: Scenario::second(20),
+            ..s.lock()
+        };
+        s.strays.push((renewal.format(), 7));
         s.ends = true;
-        s.work = 9;
         s.fails = true;
-        s.budget.late = 1;
+        s.work = 0;
         s.budget.pauses = 1;
-        s.belief = false;
-        s.horizon = 26;
+        s.horizon = 8;
     });
     falls(&scenario, &[Rule::ReleaseEnds], &[Wrong::FreedHolder]);
 }

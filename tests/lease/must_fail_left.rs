@@ -9,7 +9,7 @@ use roundsman::model::rule::Rule;
 
 use crate::must_fail::{fails, falls};
 use crate::scenario::{Kind, Scenario, job, ms, settings};
-use crate::world::{Order, Wrong};
+use crate::world::{Order, Stage, Wrong};
 
 /// A dead runner's run: its lease ended so long ago that the margin has passed.
 fn left(name: &str, contenders: &[(u8, u8)]) -> (Scenario, Lock) {
@@ -21,7 +21,7 @@ fn left(name: &str, contenders: &[(u8, u8)]) -> (Scenario, Lock) {
     (scenario, lock)
 }
 
-fn order(lock: &Lock) -> Order {
+pub(crate) fn order(lock: &Lock) -> Order {
     Order {
         kind: 0,
         run: lock.run,
@@ -40,7 +40,7 @@ impl Scenario {
 
     /// The run has executed its step there; it succeeded, or is running.
     fn executed(mut self, node: u8, lock: &Lock, running: bool) -> Self {
-        self.sent.push((node, order(lock), running));
+        self.sent.push((node, order(lock), Stage::begun(running)));
         self
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use roundsman::model::rule::Rule;
 
 use crate::must_fail::{claims, fails, falls};
+use crate::must_fail_left::order;
 use crate::scenario::Scenario;
-use crate::world::Wrong;
+use crate::world::{Order, Stage, Tick, Wrong};
 
 #[test]
 fn a_decision_from_before_the_settle_exceeds_the_limit() {
@@ -78,24 +79,19 @@ fn an_end_cut_to_whole_seconds_eats_the_margin() {
     falls(&scenario, &[Rule::RoundUp], &[Wrong::TwoHolders]);
 }
 
+/// A runner of a long lease has died, somebody has deleted its lock, and what it sent is still on its way.
 #[test]
 fn without_the_mark_a_superseded_send_executes() {
-    let scenario = superseded("mark").without(&[Rule::NotAfter]);
-    falls(&scenario, &[Rule::Mark], &[Wrong::Superseded]);
-}
-
-/// A send that dawdles while its runner dies, somebody deletes the lock, and another run comes and goes.
-fn superseded(name: &str) -> Scenario {
-    Scenario::new(name, (1, 1, 1), &[(0, 1), (0, 1)]).with(|s| {
-        s.work = 0;
-        s.victim = Some(0);
-        s.budget.crashes = 1;
-        s.budget.wipes = 1;
-        s.budget.slow_sends = 1;
+    let scenario = Scenario::new("mark", (1, 1, 1), &[(0, 1)]).with(|s| {
+        let sent = Order {
+            not_after: s.horizon,
+            ..order(&s.lock())
+        };
+        s.sent.push((0, sent, Stage::Pending(Tick::MAX)));
         s.evidence = false;
-        s.belief = false;
-        s.horizon = 17;
-    })
+        s.work = 0;
+    });
+    falls(&scenario, &[Rule::Mark], &[Wrong::Superseded]);
 }
 
 #[test]

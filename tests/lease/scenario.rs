@@ -18,7 +18,7 @@ use roundsman::model::time::{Moment, Now, elapsed, later};
 use roundsman::model::view::{Rules, View};
 
 use crate::texts::Texts;
-use crate::world::{Budget, Order, Tick, Val};
+use crate::world::{Budget, Order, Stage, Tick, Val};
 
 /// A job with its settings.
 #[derive(Debug, Clone)]
@@ -30,6 +30,10 @@ pub(crate) struct Kind {
 
 /// One search.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says one thing about the world"
+)]
 pub(crate) struct Scenario {
     pub(crate) name: String,
     /// How long a tick is.
@@ -72,8 +76,8 @@ pub(crate) struct Scenario {
     pub(crate) budget: Budget,
     /// What stands on nodes at the beginning.
     pub(crate) tags: Vec<(u8, &'static str, String)>,
-    /// What was sent, and ended well or still runs.
-    pub(crate) sent: Vec<(u8, Order, bool)>,
+    /// What was sent before tick 0, and where it stands.
+    pub(crate) sent: Vec<(u8, Order, Stage)>,
 }
 
 /// What the world does, whatever the settings say.
@@ -107,7 +111,8 @@ pub(crate) fn settings(g: u64, p: u64, s: u64) -> LeaseSettings {
         request_life: secs(1),
     };
     settings.ttl = (settings.claim_within + settings.settle() + secs(1)) * 2;
-    settings.request_life = settings.ttl + settings.margin - secs(g + p + s) - secs(1);
+    let spent = secs(g + p + s + 1);
+    settings.request_life = (settings.ttl + settings.margin).saturating_sub(spent);
     assert!(settings.broken().is_empty(), "{:?}", settings.broken());
     settings
 }
@@ -230,7 +235,8 @@ impl Scenario {
             lease.ttl = secs(ttl);
             // So long that a holder still reads its lock every third of L only.
             let spent = lease.claim_within + lease.staleness + lease.skew + lease.ttl / 3;
-            lease.request_life = lease.ttl + lease.margin + lease.settle() - spent;
+            let lasts = lease.ttl + lease.margin + lease.settle();
+            lease.request_life = lasts.saturating_sub(spent);
             assert!(lease.broken().is_empty(), "{:?}", lease.broken());
         }
         let life = self.kinds[0].rules.lease.request_life.as_nanos() / self.tick.as_nanos();
@@ -289,7 +295,7 @@ impl Scenario {
         Tick::try_from(since.div_ceil(self.tick.as_nanos())).unwrap_or(Tick::MAX)
     }
 
-    pub(crate) fn moment_of(&self, now: Now, time: Timestamp) -> Moment {
+    pub(crate) fn moment_of(now: Now, time: Timestamp) -> Moment {
         now.boot.plus(elapsed(now.wall, time))
     }
 
@@ -303,7 +309,7 @@ impl Scenario {
         tags[usize::from(self.register(node, "lock"))]
     }
 
-    pub(crate) fn node_id(&self, node: u8) -> NodeId {
+    pub(crate) fn node_id(node: u8) -> NodeId {
         NodeId(format!("n{node}"))
     }
 
@@ -316,7 +322,7 @@ impl Scenario {
         evidence: &[(u8, Order, Activity)],
     ) -> View {
         let node = |n: u8| Node {
-            id: self.node_id(n),
+            id: Self::node_id(n),
             name: None,
             address: None,
             zone: None,
@@ -345,7 +351,7 @@ impl Scenario {
             let here = evidence.iter().filter(|(on, ..)| *on == n);
             let commands = here.map(|(_, order, activity)| self.command(order, *activity));
             let commands = Evidence::Commands(commands.collect());
-            view.evidence.insert(self.node_id(n), commands);
+            view.evidence.insert(Self::node_id(n), commands);
         }
         view
     }
@@ -361,7 +367,7 @@ impl Scenario {
     /// before the holder's claim had settled.
     pub(crate) fn stray_claim(self) -> Self {
         let lease = self.kinds[0].rules.lease;
-        self.stray_begun(lease.settle() - lease.staleness)
+        self.stray_begun(lease.settle().saturating_sub(lease.staleness))
     }
 
     /// The same, begun so long before tick 0.
@@ -382,7 +388,7 @@ impl Scenario {
             until: Self::second(seconds(lasts) - seconds(began)),
             ..self.lock()
         };
-        let ticks = (began.as_nanos() / self.tick.as_nanos()) as Tick;
+        let ticks = Tick::try_from(began.as_nanos() / self.tick.as_nanos()).expect("small");
         let lands_by = self.world.life.saturating_sub(ticks);
         self.strays.push((stray.format(), lands_by));
         self
@@ -410,7 +416,7 @@ impl Scenario {
             attempt: 1,
             not_after: 0,
         };
-        self.sent.push((0, order, true));
+        self.sent.push((0, order, Stage::Running(0)));
         self.work = 3;
         self.from_zero = false;
         self

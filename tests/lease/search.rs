@@ -1,5 +1,7 @@
 //! Running a search, and telling what it found.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use stateright::{Checker, HasDiscoveries, Model};
 
 use crate::model::Search;
@@ -12,14 +14,24 @@ use crate::world::Wrong;
 pub(crate) struct Found {
     /// How many different states of the world there were.
     pub(crate) states: usize,
-    /// How many different states of a contender.
-    pub(crate) local: usize,
     /// The shortest way to something wrong.
     pub(crate) wrong: Option<(Wrong, String)>,
 }
 
-/// A search that has not ended after so many states never will in the time that there is.
-const STATES_MAX: usize = 3_000_000;
+/// A search that has not ended after so many steps, to states old and new, never will in the time that there is.
+const STEPS_MAX: usize = 3_000_000;
+
+/// How many states were searched by all tests.
+static STATES: AtomicUsize = AtomicUsize::new(0);
+
+/// Says something to whoever asked for it with `--nocapture`.
+#[expect(
+    clippy::print_stdout,
+    reason = "how much was searched, and how rules fall, is to be read"
+)]
+pub(crate) fn tell(what: &str) {
+    println!("{what}");
+}
 
 /// Searches a scenario to its horizon, or to the first thing that is wrong.
 pub(crate) fn search(scenario: Scenario) -> Found {
@@ -27,7 +39,7 @@ pub(crate) fn search(scenario: Scenario) -> Found {
         .checker()
         .threads(1)
         .finish_when(HasDiscoveries::Any)
-        .target_state_count(STATES_MAX)
+        .target_state_count(STEPS_MAX)
         .spawn_bfs()
         .join();
     let model = checker.model();
@@ -36,10 +48,22 @@ pub(crate) fn search(scenario: Scenario) -> Found {
         let wrong = steps.last().and_then(|(state, _)| state.wrong);
         (wrong.expect("it is wrong"), trace(model, &steps))
     });
-    let local = model.cast.lock().expect("one thread").len();
-    Found {
-        states: checker.unique_state_count(),
-        local,
-        wrong,
-    }
+    let states = checker.unique_state_count();
+    // One that was given up half-way has shown nothing.
+    let name = &model.scenario.name;
+    assert!(
+        wrong.is_some() || checker.state_count() < STEPS_MAX,
+        "{name}: not searched to the end"
+    );
+    let so_far = STATES.fetch_add(states, Ordering::Relaxed) + states;
+    let how = if wrong.is_some() {
+        "until one is wrong"
+    } else {
+        "all right"
+    };
+    tell(&format!(
+        "{states:>9} states, {} steps, {how}: {name} ({so_far} in all tests so far)",
+        checker.state_count()
+    ));
+    Found { states, wrong }
 }

@@ -79,9 +79,13 @@ fn head(search: &Search, short: Short<'_>) -> String {
         let value = short.value(key, val);
         writeln!(text, "n{node} {key} is {value} at first").expect("text");
     }
-    for (node, order, running) in &scenario.sent {
+    for (node, order, stage) in &scenario.sent {
         let order = Short::order(order);
-        let is = if *running { "still runs" } else { "has ended" };
+        let is = match stage {
+            Stage::Pending(_) => "is on its way",
+            Stage::Running(_) => "still runs",
+            Stage::Ended(_) | Stage::Refused(_) => "has ended",
+        };
         writeln!(text, "on n{node} {order} {is}").expect("text");
     }
     text

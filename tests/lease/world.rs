@@ -117,6 +117,17 @@ pub(crate) enum Stage {
     Refused(Outcome),
 }
 
+impl Stage {
+    /// What was begun before tick 0: it still runs, or has ended well.
+    pub(crate) fn begun(runs: bool) -> Self {
+        if runs {
+            Self::Running(0)
+        } else {
+            Self::Ended(true)
+        }
+    }
+}
+
 /// A node as it executes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Node {

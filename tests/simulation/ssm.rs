@@ -3,20 +3,18 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use roundsman::io::memory::MemoryClock;
-use roundsman::model::id::{Name, NodeId};
-use roundsman::model::node::{self as model, Activity, Command, Evidence, Node};
-use roundsman::model::outcome::{Delivery, Outcome};
+use roundsman::model::id::NodeId;
+use roundsman::model::node::{Activity, Command, Handle};
+use roundsman::model::outcome::Delivery;
 use roundsman::model::time::{Moment, elapsed, later};
-use roundsman::port::{Clock, ErrorKind, Order, PortError, Shell, Ticket, WriteError};
+use roundsman::port::{Clock, Order};
 
 use crate::cloud::Cloud;
 use crate::faults::Class;
-use crate::process::Handle;
-use crate::store::{CALL_TIMEOUT, unreachable};
 use crate::wrapper::{Payload, line};
 
 /// What the executor grants beyond the step's own time-out.
@@ -40,8 +38,9 @@ struct Sent {
     wakers: Vec<Waker>,
 }
 
+/// How far a send has come, as the executor knows.
 #[derive(Debug, Clone)]
-enum Stage {
+pub(crate) enum Stage {
     Waiting,
     Running,
     /// The executor heard of its end.
@@ -70,7 +69,7 @@ impl Sent {
             step: self.payload.step,
             attempt: self.payload.attempt,
             activity,
-            handle: Some(model::Handle {
+            handle: Some(Handle {
                 ticket: send.to_string(),
                 sent: MemoryClock::wall_at(self.requested),
                 latest_end,
@@ -94,7 +93,8 @@ pub(crate) fn takes(script: &str) -> Duration {
     Duration::from_secs(seconds.unwrap_or(60))
 }
 
-fn payload(order: &Order) -> Payload {
+/// What of an order reaches the node.
+pub(crate) fn payload(order: &Order) -> Payload {
     Payload {
         job: order.job.clone(),
         run: order.run,
@@ -109,7 +109,7 @@ fn payload(order: &Order) -> Payload {
 
 impl Cloud {
     /// The executor takes a send, and tries to deliver it.
-    fn take_send(self: &Rc<Self>, id: &NodeId, payload: &Payload) -> Option<u64> {
+    pub(crate) fn take_send(self: &Rc<Self>, id: &NodeId, payload: &Payload) -> Option<u64> {
         let now = self.clock.wall();
         let delivery = elapsed(now, payload.not_after).clamp(DELIVERY_MIN, DELIVERY_MAX);
         let execution = payload.timeout + EXECUTION_SLACK;
@@ -231,7 +231,7 @@ impl Cloud {
     }
 
     /// What ended stays ended, but what the executor had given up may yet be heard of.
-    fn set_stage(&self, send: u64, stage: Stage) {
+    pub(crate) fn set_stage(&self, send: u64, stage: Stage) {
         let mut all = self.ssm.0.borrow_mut();
         let Some(sent) = all.get_mut(&send) else {
             return;
@@ -258,7 +258,8 @@ impl Cloud {
         }
     }
 
-    fn evidence_of(&self, id: &NodeId, within: Duration) -> Vec<Command> {
+    /// Every command on the node that was sent within the last `within`.
+    pub(crate) fn evidence_of(&self, id: &NodeId, within: Duration) -> Vec<Command> {
         let (now, wall) = (self.clock.boot(), self.clock.wall());
         let nodes = self.nodes.borrow();
         let all = self.ssm.0.borrow();
@@ -274,161 +275,33 @@ impl Cloud {
             .collect()
     }
 
+    /// A send as the executor knows it.
+    pub(crate) fn sent(&self, send: u64) -> Option<(Stage, Payload)> {
+        let all = self.ssm.0.borrow();
+        let sent = all.get(&send)?;
+        Some((sent.stage.clone(), sent.payload.clone()))
+    }
+
+    /// How a send has ended; `None`: nobody knows of it.
+    pub(crate) fn poll_over(&self, send: u64, context: &Context<'_>) -> Poll<Option<Stage>> {
+        let mut all = self.ssm.0.borrow_mut();
+        let Some(sent) = all.get_mut(&send) else {
+            return Poll::Ready(None);
+        };
+        if sent.stage.is_over() {
+            return Poll::Ready(Some(sent.stage.clone()));
+        }
+        let waker = context.waker();
+        if !sent.wakers.iter().any(|known| known.will_wake(waker)) {
+            sent.wakers.push(waker.clone());
+        }
+        Poll::Pending
+    }
+
     /// Everything that runs on the node as the executor sees it: what a careful operator asks before breaking a lease.
     pub(crate) fn executor_sees_work(&self, id: &NodeId) -> bool {
         self.evidence_of(id, FORGOTTEN)
             .iter()
             .any(|command| command.activity != Activity::Finished)
     }
-}
-
-impl Handle {
-    /// How the send ended, as soon as the executor knows.
-    async fn over(&self, send: u64) -> Option<(Stage, Name)> {
-        std::future::poll_fn(|context| {
-            let mut all = self.cloud.ssm.0.borrow_mut();
-            let Some(sent) = all.get_mut(&send) else {
-                return Poll::Ready(None);
-            };
-            if sent.stage.is_over() {
-                return Poll::Ready(Some((sent.stage.clone(), sent.payload.job.clone())));
-            }
-            if !sent
-                .wakers
-                .iter()
-                .any(|known| known.will_wake(context.waker()))
-            {
-                sent.wakers.push(context.waker().clone());
-            }
-            Poll::Pending
-        })
-        .await
-    }
-}
-
-fn number(ticket: &Ticket) -> u64 {
-    ticket.0.parse().unwrap_or(0)
-}
-
-impl Shell for Handle {
-    async fn send(&self, node: &Node, order: &Order) -> Result<Ticket, WriteError> {
-        self.refused(Duration::MAX)
-            .await
-            .map_err(|error| match error.kind {
-                ErrorKind::Unreachable => WriteError::Unknown(error),
-                _ => WriteError::Refused(error),
-            })?;
-        let (there, back) = self.latencies();
-        let faults = self.cloud.faults.borrow().clone();
-        let chance = |class, ppm| {
-            let came = self.cloud.lots.chance(ppm);
-            if came {
-                self.cloud.fired.count(class);
-            }
-            came
-        };
-        if chance(Class::SendLost, faults.send_lost) {
-            self.sleep(CALL_TIMEOUT).await;
-            return Err(WriteError::Unknown(unreachable()));
-        }
-        let late = chance(Class::SendLate, faults.send_late);
-        let arrives = if late {
-            self.cloud
-                .lots
-                .between(there, self.cloud.lease.request_life)
-        } else {
-            there
-        };
-        let slot = Rc::new(RefCell::new(None));
-        let (answer, id, payload) = (Rc::clone(&slot), node.id.clone(), payload(order));
-        self.cloud.after(arrives, move |cloud| {
-            *answer.borrow_mut() = cloud.take_send(&id, &payload);
-        });
-        if late
-            || chance(Class::SendAnswerLost, faults.send_answer_lost)
-            || there + back >= CALL_TIMEOUT
-        {
-            self.sleep(CALL_TIMEOUT).await;
-            return Err(WriteError::Unknown(unreachable()));
-        }
-        self.sleep(there + back).await;
-        slot.take()
-            .map(|send| Ticket(send.to_string()))
-            .ok_or_else(|| {
-                let message = format!("InvalidInstanceId: {}", node.id);
-                WriteError::Refused(PortError::new(ErrorKind::NotFound, message))
-            })
-    }
-
-    /// Looks every few seconds; each look may fail, and for long enough that the caller hears of it.
-    async fn wait(&self, _: &Node, ticket: &Ticket) -> Result<Delivery, PortError> {
-        self.sleep(Duration::from_secs(1)).await;
-        let stage = self.over(number(ticket)).await.map(|(stage, _)| stage);
-        let until_next_look = self
-            .cloud
-            .lots
-            .between(Duration::from_millis(100), Duration::from_secs(10));
-        self.sleep(until_next_look).await;
-        self.refused(Duration::MAX).await?;
-        Ok(match stage {
-            Some(Stage::Ended(delivery)) => delivery,
-            Some(Stage::Undelivered) => Delivery::Undelivered("it was not delivered".to_owned()),
-            Some(Stage::Cancelled) => Delivery::Interrupted("cancelled before it began".to_owned()),
-            Some(Stage::Lost | Stage::Waiting | Stage::Running) => {
-                Delivery::Unknown("SSM lost sight of it".to_owned())
-            }
-            None => Delivery::Unknown("SSM does not know the command".to_owned()),
-        })
-    }
-
-    async fn cancel(&self, node: &Node, ticket: &Ticket, _: Duration) -> Result<(), PortError> {
-        let (id, send) = (node.id.clone(), number(ticket));
-        self.ask(move |cloud, _| {
-            let (stage, payload) = {
-                let all = cloud.ssm.0.borrow();
-                let Some(sent) = all.get(&send) else {
-                    return;
-                };
-                (sent.stage.clone(), sent.payload.clone())
-            };
-            match stage {
-                Stage::Running => {
-                    let takes = cloud
-                        .lots
-                        .between(Duration::from_millis(100), Duration::from_secs(5));
-                    cloud.after(takes, move |cloud| cloud.stop_step(&id, &payload));
-                }
-                Stage::Waiting => cloud.set_stage(send, Stage::Cancelled),
-                _ => {}
-            }
-        })
-        .await
-    }
-
-    async fn evidence(&self, node: &Node, within: Duration) -> Result<Evidence, PortError> {
-        let away = self.cloud.faults.borrow().evidence_away;
-        if self.cloud.lots.chance(away) {
-            self.cloud.fired.count(Class::EvidenceAway);
-            self.sleep(Duration::from_millis(200)).await;
-            return Ok(Evidence::Unavailable("ThrottlingException".to_owned()));
-        }
-        let id = node.id.clone();
-        self.ask(move |cloud, _| cloud.evidence_of(&id, within))
-            .await
-            .map(Evidence::Commands)
-            .or_else(|error| match error.kind {
-                ErrorKind::Throttled | ErrorKind::Unreachable => {
-                    Ok(Evidence::Unavailable(error.message))
-                }
-                _ => Err(error),
-            })
-    }
-}
-
-/// Whether an outcome shows that nothing was executed by that send.
-pub(crate) fn refused_by_fence(outcome: Outcome) -> bool {
-    matches!(
-        outcome,
-        Outcome::Busy | Outcome::Superseded | Outcome::TooLate
-    )
 }

@@ -15,9 +15,10 @@ use roundsman::port::{
     Clock, Consistency, ErrorKind, Grant, Offset, PortError, Put, Store, WriteError,
 };
 
-use crate::cloud::{Cloud, Mutation};
+use crate::cloud::Cloud;
 use crate::faults::Class;
 use crate::process::Handle;
+use crate::register::Mutation;
 
 /// How long a call is waited for.
 pub(crate) const CALL_TIMEOUT: Duration = Duration::from_secs(10);

@@ -9,10 +9,11 @@ use roundsman::model::rule::Rule;
 use roundsman::model::time::{Moment, floor_second};
 use roundsman::port::{Clock, ErrorKind, PortError, WriteError};
 
-use crate::cloud::{Cloud, Mutation};
+use crate::cloud::Cloud;
 use crate::fact::By;
 use crate::faults::{Class, Faults};
 use crate::process::Handle;
+use crate::register::Mutation;
 use crate::store::{CALL_TIMEOUT, milliseconds, unreachable};
 
 /// One write.

@@ -14,6 +14,9 @@ mod undoing;
 use super::*;
 use crate::model::id::RunId;
 use crate::model::lock::tests::sample;
+use crate::model::rule::Without;
+use crate::model::settings::LeaseSettings;
+use crate::model::time::later;
 use crate::model::view::tests::now as wall;
 
 const G: u64 = 2;

@@ -9,7 +9,7 @@ use roundsman::model::time::Moment;
 
 use crate::checks::{Checks, Promise};
 use crate::fact::{Execution, Fact, What};
-use crate::ssm::refused_by_fence;
+use crate::send::refused_by_fence;
 
 type Attempt = (NodeId, RunId, u32, u32);
 

@@ -1,6 +1,7 @@
 //! The bounds, to the millisecond: what is still in time, and what is no longer.
 
 use super::*;
+use crate::model::time::ceil_second;
 
 const MS: Duration = Duration::from_millis(1);
 
