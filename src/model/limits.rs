@@ -354,6 +354,16 @@ mod tests {
     }
 
     #[test]
+    fn a_settling_claim_on_a_node_that_counts_without_it_as_well_is_not_waited_for() {
+        let settling = |claim| lock(claim, LockState::Settling);
+        let nodes = vec![
+            node("a", &[("lock", &settling(1))]),
+            node("b", &[("lock", &settling(2)), ("fail-repair", "v1")]),
+        ];
+        assert!(full(&ask(&rules(), nodes, Some(1))));
+    }
+
+    #[test]
     fn of_two_failed_nodes_that_are_retried_the_lower_claim_stays() {
         let rules = rules();
         let nodes = |mine, other| {

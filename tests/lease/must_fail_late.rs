@@ -15,8 +15,8 @@ fn a_holder_that_reads_every_third_of_l_sees_the_latest_of_late_claims_too_late(
         .with(|s| {
             let lease = &mut s.kinds[0].rules.lease;
             let spent = lease.claim_within + lease.staleness + lease.skew;
-            let bound = lease.ttl + lease.margin - spent;
-            lease.request_life = bound - Duration::from_secs(1);
+            let bound = (lease.ttl + lease.margin).saturating_sub(spent);
+            lease.request_life = bound.saturating_sub(Duration::from_secs(1));
             assert!(lease.broken().is_empty());
             s.world.life = u16::try_from(lease.request_life.as_secs()).expect("small");
             s.horizon = 50;

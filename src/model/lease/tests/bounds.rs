@@ -1,6 +1,7 @@
 //! The bounds, to the millisecond: what is still in time, and what is no longer.
 
 use super::*;
+use crate::model::time::ceil_second;
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -184,11 +185,16 @@ fn a_take_over_that_runs_on_is_granted_with_the_state_that_it_was_found_in() {
     ] {
         let mut drive = Drive::new(None);
         drive.terms.transactional = true;
-        let own = Lock { was, ..sample() };
+        let own = Lock {
+            was,
+            seq: 7,
+            ..sample()
+        };
         let (lease, value) = Lease::granted(own, &drive.terms, drive.now());
         let lock = Lock::parse(&value).expect("readable");
         assert_eq!((lock.state, lock.was, lock.seq), (state, None, 1));
         assert_eq!(&lock, lease.lock());
+        assert_eq!(lock.until, later(drive.now().wall, secs(L)));
         let end = Moment(drive.at + secs(L));
         assert_eq!(lease.own_end(&drive.terms), Some(end));
         assert_eq!(lease.fresh_until(&drive.terms), Some(end), "G is not used");
@@ -247,4 +253,91 @@ fn the_first_write_of_an_adoption_says_what_was_found_and_every_write_lasts_l() 
     drive.step(1);
     let lock = Lock::parse(drive.value.as_deref().expect("written")).expect("readable");
     assert_eq!((lock.was, lock.until), (None, second));
+}
+
+#[test]
+fn what_a_holder_could_not_read_or_write_is_tried_again_after_its_backoff() {
+    let mut drive = Drive::held();
+    drive.step(1);
+    drive.look(Look::Node);
+    let again = Next::Wait(Moment(drive.at + secs(4)));
+    assert_eq!(drive.input(failed()), again);
+    assert_eq!(drive.after(secs(4) - MS), again);
+    assert_eq!(drive.after(MS), Next::Look(Look::Node));
+    for (answer, span) in [(refused(), secs(1)), (unknown(), secs(3))] {
+        let mut drive = Drive::held();
+        let step = Input::Want(Want::Step(1));
+        assert!(matches!(drive.input(step), Next::Write { .. }));
+        let again = Next::Wait(Moment(drive.at + span));
+        assert_eq!(drive.input(Input::Wrote(answer)), again);
+        assert_eq!(drive.after(span - MS), again);
+        assert!(!matches!(drive.after(MS), Next::Wait(_)));
+        let mut drive = Drive::held();
+        drive.input(Input::Want(Want::Record));
+        let again = Next::Wait(Moment(drive.at + span));
+        assert_eq!(drive.input(Input::Recorded(answer)), again);
+        assert!(!matches!(drive.after(span), Next::Wait(_)));
+        let mut drive = Drive::held();
+        drive.input(Input::Want(Want::Release));
+        let again = Next::Wait(Moment(drive.at + span));
+        assert_eq!(drive.input(Input::Deleted(answer)), again);
+        assert_eq!(drive.after(span), Next::Look(Look::Node));
+    }
+}
+
+#[test]
+fn a_conditional_write_or_record_that_finds_another_value_means_lost() {
+    let mut drive = Drive::held();
+    drive.input(Input::Want(Want::Step(1)));
+    assert!(lost(&drive.input(Input::Wrote(Answer::Changed))));
+    let mut drive = Drive::held();
+    drive.input(Input::Want(Want::Record));
+    assert!(lost(&drive.input(Input::Recorded(Answer::Changed))));
+}
+
+#[test]
+fn a_release_that_reaches_the_end_of_the_lease_is_a_release() {
+    let mut drive = Drive::held();
+    drive.input(Input::Want(Want::Release));
+    let end = drive.lease.own_end(&drive.terms).expect("held");
+    drive.at = end.0;
+    assert_eq!(drive.input(Input::Woke), Next::End(End::Released));
+}
+
+#[test]
+fn a_write_begun_in_the_last_moment_in_which_another_may_land_does_not_end_the_doubt() {
+    for (span, ended) in [(secs(Z), false), (secs(Z) + MS, true)] {
+        let mut drive = Drive::held();
+        drive.step(1);
+        let oldest = drive.at;
+        assert!(matches!(
+            drive.input(Input::Want(Want::Step(2))),
+            Next::Write { .. }
+        ));
+        drive.input(Input::Wrote(unknown()));
+        drive.at += secs(500);
+        assert_eq!(drive.input(Input::Woke), Next::Look(Look::Node));
+        // A step is wanted still; its write is not answered before the first one is over.
+        drive.shows_own(None);
+        let latest = drive.at;
+        drive.input(Input::Wrote(refused()));
+        let end = |drive: &Drive| drive.lease.own_end(&drive.terms);
+        assert_eq!(end(&drive), Some(Moment(oldest + secs(L))));
+        drive.at = oldest + span;
+        assert!(drive.at > latest);
+        assert_eq!(drive.input(Input::Woke), Next::Look(Look::Node));
+        assert!(matches!(drive.shows_own(None), Next::Write { .. }));
+        drive.input(Input::Wrote(Answer::Done));
+        let by_write = Some(Moment(drive.at + secs(L)));
+        assert_eq!(end(&drive) == by_write, ended, "{:?}", end(&drive));
+    }
+}
+
+#[test]
+fn a_renewal_that_is_overdue_is_still_written() {
+    let mut drive = Drive::held();
+    drive.step(1);
+    drive.look(Look::Node);
+    drive.at += secs(1);
+    assert!(matches!(drive.shows_own(None), Next::Write { .. }));
 }

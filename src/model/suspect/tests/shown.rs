@@ -157,3 +157,34 @@ fn where_nobody_keeps_evidence_the_lock_says_it_and_where_nobody_asked_it_blocks
     let answer = judge(&rules(), &view, &node, &lock);
     assert_eq!(reason(&answer), Some((Reason::Busy, None)));
 }
+
+#[test]
+fn what_another_job_sent_is_in_the_way_until_its_latest_end_and_no_longer() {
+    let lock = expired(100_000);
+    let sent = |latest_end| command("backup", RunId::new(7, 7), Activity::Unknown { latest_end });
+    let next = later(now(), Duration::from_secs(1));
+    let busy = ask(&lock, &[], vec![sent(next)]);
+    assert_eq!(reason(&busy), Some((Reason::Busy, Some(next))));
+    let over = ask(&lock, &[], vec![sent(now())]);
+    assert!(matches!(over, Answer::TakeOver(_)), "{over:?}");
+}
+
+#[test]
+fn a_stopped_instance_is_in_nobodys_way_and_need_not_be_asked() {
+    let mut node = node("a", &[]);
+    node.service = Service::Out {
+        why: "instance is stopped".to_owned(),
+        stopped: true,
+    };
+    let mut view = view(vec![node.clone()]);
+    let lock = expired(400);
+    let others = command("backup", RunId::new(7, 7), Activity::InProgress);
+    for evidence in [
+        Evidence::Commands(vec![others]),
+        Evidence::Unavailable("denied".to_owned()),
+    ] {
+        view.evidence.insert(node.id.clone(), evidence);
+        let answer = judge(&rules(), &view, &node, &lock);
+        assert_eq!(adopted(&answer), Some(lock.run));
+    }
+}
