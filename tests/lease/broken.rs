@@ -106,6 +106,7 @@ fn every_rule_has_a_test_that_fails_without_it() {
     let sources = [
         include_str!("must_fail.rs"),
         include_str!("must_fail_held.rs"),
+        include_str!("must_fail_late.rs"),
         include_str!("must_fail_left.rs"),
         include_str!("must_fail_limits.rs"),
         include_str!("needed.rs"),
