@@ -45,12 +45,13 @@
 //!
 //! # Bounds
 //!
-//! Each is tight: `tests/lease` finds a schedule that breaks it one second below, and none at it.
+//! The first three are tight: `tests/lease` finds a schedule that breaks them one second below, and none at them. The
+//! others suffice, and have a schedule that breaks them when they are left out.
 //!
 //! | bound | because |
 //! | --- | --- |
 //! | D > G + 2P, from the write's answer | B reads "free" stale by P, its write lands G later; A's re-read, stale by P, must still show it |
-//! | D ≥ S, and so `D = max(G + 2P, S) + 1s` | ids order the fence, so claims in a row need rising ids, and those hold wall time |
+//! | D > S, and so `D = max(G + 2P, S) + 1s` | ids order the fence, so claims in a row need rising ids, and those hold wall time |
 //! | M ≥ S + P | a holder renews in its last moment; whoever takes over has a clock S ahead and reads P late |
 //! | Z < L + M − G − P − S | a late value must be seen by the holder before anybody takes over from it |
 //! | a read at least every min(L / 3, L + M + D − G − P − S − Z) | the same, for a holder that nothing makes read: see below |
@@ -90,19 +91,23 @@
 //! - as long as no write lands over G late, or nobody stands still, not even two *believe* that they hold one node. A
 //!   runner that stood still while a late value displaced it believes what it last read, and reads before it acts;
 //! - a node is never held beyond a limit that everybody shares; ids of holders rise;
-//! - no lock is deleted over a run that nothing accounts for; none stays for ever: in the worst case it is left alone
-//!   for L + M, an hour where settings differ, a day where another job has finished a step;
-//! - nobody waits for longer than 4 D before it enters or withdraws, and some contender enters.
+//! - no lock is deleted over a run that nothing accounts for;
+//! - a lock that nobody holds any more goes: it is left alone for its own ttl and M, an hour longer where settings
+//!   differ, a day where another job has finished a step, and for as long as a step is, or may be, in progress. Only an
+//!   unreadable lock, a hold without end, and evidence that cannot be had stay until somebody acts; each says so;
+//! - nobody waits longer than 4 D after its answer, and the read under way, before it enters or withdraws; and some
+//!   contender enters.
 //!
 //! # Beyond
 //!
 //! - **Reads staler than P, clocks further apart than S, writes later than Z**: two runners can hold one node. The three
-//!   reads catch most single stale reads. What is left is for the node's own fence.
+//!   reads catch most single stale reads. What is left is for a fence on the node, which this version does not have.
 //! - **Settings that differ**: `set` keeps everybody out who *sees* a lock with other settings. Claims that cross do not
 //!   see each other's, and a runner whose G is larger than the D of the other allows for may enter beside it. Nothing in
 //!   the tags can help there: give all machines the same settings.
 //! - **A lock deleted by hand, or by Terraform**: the next claim does not know of the holder, who notices at its next read
 //!   and stops; a step in progress there goes on. Use `release`.
+//! - **A local clock that is set back** gives ids that fall where the store does not make them rise.
 //! - **A record that lands late**: `fail-` of an earlier run can come to lie over that of a later one. No work is lost by
 //!   it: a failed node is tried again either way.
 //! - **Runner steps have no fence.** A runner that stands still beside its living step does not end it in time.

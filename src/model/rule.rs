@@ -3,6 +3,9 @@
 //! Each rule is there because a schedule exists in which two runners get in, or work is lost, without it. To show
 //! that, the model checker and the simulator take one out ([`Without`]) and find that schedule again. Nothing else
 //! does: no setting, flag or variable reaches [`Without`], and the program always runs with [`Without::NOTHING`].
+//!
+//! Most are asked for where they hold. The last eight are rules of whoever drives the machine, of the store, or of a
+//! fence on the node (which this version does not have yet): only the worlds of the checker and the simulator ask them.
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -120,9 +123,9 @@ rules! {
     OneAttempt,
     /// A delete names the exact value. Without: it removes whatever is there.
     ExactDelete,
-    /// The node refuses claims below its mark. Without: a superseded claim goes on there.
+    /// A fence on the node refuses claims below its mark. Without: a superseded claim goes on there.
     Mark,
-    /// The node refuses sends past their not-after time. Without: one delivered hours late is executed.
+    /// A fence on the node refuses sends past their not-after time. Without: one delivered hours late is executed.
     NotAfter,
     /// The node's kernel lock, and the process it goes with. Without: a second step starts beside a first whose
     /// runner has died.

@@ -1,5 +1,6 @@
-//! Under its assumptions the protocol is safe: for every small G, P and S, with two and three contenders, limits of one
-//! and two on up to four nodes, and adoption, parking, late writes, crashes, pauses and skew together.
+//! Under its assumptions the protocol is safe: crossing claims and take-overs for every G, P and S from 1 to 3; with all
+//! of them 1, two and three contenders, limits of one and two on up to four nodes (claims alone), and adoption, parking,
+//! late writes, deaths, stepping clocks and skew, two or three of these at a time, on one node and on two.
 
 use roundsman::model::lock::{Lock, LockState};
 use roundsman::model::rule::Rule;
@@ -52,9 +53,9 @@ fn two_claims_cross_safely_at_d_and_not_one_below_for_every_g_p_and_s() {
 }
 
 #[test]
-fn a_take_over_is_safe_at_m_and_not_one_below_for_every_p_and_s() {
-    let last = |(p, s): (u64, u64)| {
-        let setting = (1, p, s);
+fn a_take_over_is_safe_at_m_and_not_one_below_for_every_g_p_and_s() {
+    let last = |setting: (u64, u64, u64)| {
+        let (g, p, s) = setting;
         let ahead = u8::try_from(s).expect("small");
         Scenario::new(
             &named("last renewal", setting),
@@ -62,17 +63,35 @@ fn a_take_over_is_safe_at_m_and_not_one_below_for_every_p_and_s() {
             &[(0, 0), (ahead, 1)],
         )
         .with(|s| s.budget.pauses = 1)
-        .held(3 * (1 + 2 * p.max(s) + s + 8))
+        .held(3 * (g + (g + 2 * p).max(s) + s + 8))
     };
-    let every = [(1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (3, 1), (3, 3)];
-    all_safe(1, every.map(last));
-    for setting in every {
+    all_safe(27, every_setting().map(last));
+    for setting in every_setting() {
         let found = search(last(setting).without(&[Rule::Margin]));
         assert!(
             found.wrong.is_some(),
             "M = S + P - 1 is not violated: {setting:?}"
         );
     }
+}
+
+#[test]
+fn a_run_left_on_one_of_two_nodes_is_adopted_safely_beside_a_claim_for_the_other() {
+    let scenario = Scenario::new("one of two is left", (1, 1, 1), &[(0, 1), (1, 1)]);
+    let lock = Lock {
+        until: Scenario::second(-3),
+        ..scenario.lock()
+    };
+    let left = scenario.executed_or_runs(&lock).with(|s| {
+        s.tags.push((0, "lock", lock.format()));
+        s.nodes = 2;
+        s.by_lot = true;
+        s.victim = Some(0);
+        s.budget.signals = 1;
+        s.budget.late = 1;
+        s.horizon = 9;
+    });
+    all_safe(206887, [left]);
 }
 
 #[test]
