@@ -108,6 +108,12 @@ fn twenty_years_of_bad_weather_break_no_promise() {
         .first
         .iter()
         .partition(|(_, violation)| violation.promise == Promise::NotDoneAgain);
+    for (seed, violation) in &new {
+        say(&format!(
+            "{:?}, seed {seed}: {}",
+            violation.promise, violation.what
+        ));
+    }
     if let Some((seed, violation)) = new.first() {
         panic!(
             "a promise was broken: {:?}\n{}",
