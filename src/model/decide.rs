@@ -354,12 +354,15 @@ impl Case<'_> {
             return Some(ruling(Reason::Conflict, Some(until), why));
         }
         // Going on with what is there asks no limit: else a limit lowered below the number of suspects frees none.
-        if self.goes_on() && rules.without.keeps(Rule::AdoptFreely) {
+        // What only evidence shows asks for room all the same, as a take-over does.
+        let hidden = rules.without.keeps(Rule::HiddenAsks)
+            && matches!(&self.left, Some((lock, Answer::Adopt(run))) if run.is_hidden_by(lock));
+        if self.goes_on() && !hidden && rules.without.keeps(Rule::AdoptFreely) {
             return None;
         }
         let asking = Asking {
             mine: self.mine,
-            over: matches!(self.left, Some((_, Answer::TakeOver(_)))),
+            over: hidden || matches!(self.left, Some((_, Answer::TakeOver(_)))),
         };
         match room(rules, view, node, asking) {
             Room::Fits => None,

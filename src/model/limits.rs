@@ -67,7 +67,8 @@ fn weigh(rules: &Rules, view: &View, node: &Node) -> Weight {
 pub struct Asking {
     /// Its id, once it is written.
     pub mine: Option<ClaimId>,
-    /// Whether it takes the node over from a run that another job left there.
+    /// Whether it takes the node over from a run that another job left there, or goes on with one of its own that only
+    /// evidence shows.
     pub over: bool,
 }
 

@@ -90,6 +90,9 @@ rules! {
     AccountedIsOver,
     /// Adopting asks no limit. Without: a limit lowered below the number of suspects frees none of them, for ever.
     AdoptFreely,
+    /// But a run that only evidence shows asks for room, as a take-over does. Without: a late claim on a node whose run
+    /// had been let go of makes a suspect there, and its job adopts past a limit that others rightly fill.
+    HiddenAsks,
     /// A claim enters only when all that are counted are within the limit. Without: when fewer than k others have
     /// a lower id, and an established holder is out-ranked by newcomers.
     CountAll,

@@ -55,6 +55,14 @@ pub struct LeftRun {
     pub file: FileDigest,
 }
 
+impl LeftRun {
+    /// Whether only evidence shows it: the lock names another run, or none that began. Its node need not have been
+    /// counted all along: a late write may have brought that lock there, over a run that had been let go of.
+    pub fn is_hidden_by(&self, lock: &Lock) -> bool {
+        self.run != lock.run
+    }
+}
+
 /// A lock with other settings is left alone for this long after its end: two machines with different settings void
 /// the proof, and a fleet must not be wedged for ever by a holder that died before a change of settings.
 pub const OTHER_SET_FOR: Duration = Duration::from_secs(3_600);
@@ -154,13 +162,16 @@ fn commands<'v>(
     lock: &Lock,
 ) -> Result<Vec<&'v Command>, String> {
     let any = rules.without.keeps(Rule::AnyRun);
+    let stopped = matches!(node.service, Service::Out { stopped: true, .. });
     match view.evidence.get(&node.id) {
-        _ if matches!(node.service, Service::Out { stopped: true, .. }) => Ok(Vec::new()),
+        // Nothing is in progress on a stopped instance; what had finished there has finished.
         Some(Evidence::Commands(commands)) => Ok(commands
             .iter()
             .filter(|command| any || command.run == lock.run)
+            .filter(|command| !stopped || command.activity == Activity::Finished)
             .collect()),
         Some(Evidence::None) => Ok(Vec::new()),
+        _ if stopped => Ok(Vec::new()),
         Some(Evidence::Unavailable(why)) => {
             Err(format!("what runs there could not be asked: {why}"))
         }

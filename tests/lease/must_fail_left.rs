@@ -125,6 +125,31 @@ fn a_claim_that_never_settled_is_adopted_past_the_limit() {
 }
 
 #[test]
+fn a_run_that_only_evidence_shows_is_adopted_past_the_limit() {
+    let scenario = Scenario::new("hidden run", (1, 1, 1), &[(0, 0), (0, 1)])
+        .held(24)
+        .with(|s| {
+            s.nodes = 2;
+            s.horizon = 14;
+        });
+    let hidden = Lock {
+        run: RunId::new(ms(-900), 7),
+        claim: ClaimId::new(ms(-900), 8),
+        ..scenario.lock()
+    };
+    let late = Lock {
+        state: LockState::Settling,
+        step: 0,
+        until: Scenario::second(-10),
+        ..scenario.lock()
+    };
+    let scenario = scenario
+        .tag(1, "lock", late.format())
+        .executed(1, &hidden, false);
+    falls(&scenario, &[Rule::HiddenAsks], &[Wrong::OverLimit]);
+}
+
+#[test]
 fn another_job_gives_up_a_finished_step_that_its_own_job_would_have_committed() {
     let (scenario, lock) = left("another job", &[(0, 1)]);
     let scenario = scenario

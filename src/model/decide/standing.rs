@@ -47,9 +47,14 @@ pub fn standing(
     let Some(node) = view.node(node) else {
         return Standing::Withdraw("it is no longer in the fleet".to_owned());
     };
+    let over = match (mine.take, mine.over) {
+        (Take::Over { .. }, _) => true,
+        (Take::Adopt { run, .. }, Some(lock)) => run.is_hidden_by(lock),
+        (Take::Adopt { .. } | Take::Free | Take::Remove { .. }, _) => false,
+    };
     let asking = Asking {
         mine: Some(mine.claim),
-        over: matches!(mine.take, Take::Over { .. }),
+        over,
     };
     let row = judge_node(rules, view, wish, node, Some((mine.claim, mine.over)));
     match row.take {

@@ -188,3 +188,26 @@ fn a_stopped_instance_is_in_nobodys_way_and_need_not_be_asked() {
         assert_eq!(adopted(&answer), Some(lock.run));
     }
 }
+
+#[test]
+fn what_had_finished_on_an_instance_before_it_stopped_is_still_to_be_recorded() {
+    let lock = expired(400);
+    let finished = command(
+        "repair",
+        RunId::new(lock.run.began_ms() + 1, 1),
+        Activity::Finished,
+    );
+    let accounted = failed(lock.run);
+    let mut node = node("a", &[("fail-repair", &accounted)]);
+    node.service = Service::Out {
+        why: "instance is stopped".to_owned(),
+        stopped: true,
+    };
+    let mut view = view(vec![node.clone()]);
+    view.evidence
+        .insert(node.id.clone(), Evidence::Commands(vec![finished.clone()]));
+    assert_eq!(
+        adopted(&judge(&rules(), &view, &node, &lock)),
+        Some(finished.run)
+    );
+}
