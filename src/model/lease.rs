@@ -110,6 +110,8 @@
 //! - **A lock deleted by hand, or by Terraform**: the next claim does not know of the holder, who notices at its next read
 //!   and stops; a step in progress there goes on. Use `release`.
 //! - **A local clock that is set back** gives ids that fall where the store does not make them rise.
+//! - **Several runs that nothing accounts for on one node**: evidence is judged one run at a time, and the work of one may
+//!   be done again. `tests/simulation` bounds how often.
 //! - **A record that lands late**: `fail-` of an earlier run can come to lie over that of a later one. No work is lost by
 //!   it: a failed node is tried again either way.
 //! - **Runner steps have no fence.** A runner that stands still beside its living step does not end it in time.

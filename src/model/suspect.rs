@@ -99,9 +99,15 @@ pub fn judge(rules: &Rules, view: &View, node: &Node, lock: &Lock) -> Answer {
         Ok(commands) => commands,
         Err(why) => return wait(Reason::Busy, None, why),
     };
-    // What is in progress is watched by its own job, and in the way of every other.
+    // What is in progress is watched by its own job, and in the way of every other; also of its own, when its run has
+    // been recorded: there is nothing to go on with, least of all over what another run has left there.
     let active = commands.iter().copied().find(|c| is_active(c, view.now));
-    if let Some(command) = active.filter(|command| command.job != rules.job.name) {
+    let in_the_way = |command: &&Command| {
+        let task = task_of(rules, lock, &command.job);
+        command.job != rules.job.name
+            || accounted(rules, view, node, (&command.job, &task, command.run))
+    };
+    if let Some(command) = active.filter(in_the_way) {
         return busy(command);
     }
     let shown = active.or_else(|| unaccounted(rules, view, node, lock, &commands));

@@ -74,8 +74,6 @@ impl Checks {
                 executions.insert(execution.id, execution.clone());
             }
             What::Ended { execution, outcome } => self.see_end(fact.at, *execution, *outcome),
-            // Of a stopped instance what finished there is passed over with what was in progress.
-            What::NodeStopped(node) => self.tags.unrecorded.retain(|(of, ..), _| of != node),
             What::NodeGone(node) => {
                 self.tags.done.retain(|(of, _), _| of != node);
                 self.tags.unrecorded.retain(|(of, ..), _| of != node);

@@ -211,3 +211,19 @@ fn what_had_finished_on_an_instance_before_it_stopped_is_still_to_be_recorded() 
         Some(finished.run)
     );
 }
+
+#[test]
+fn what_may_run_on_of_a_run_that_was_recorded_is_in_everybodys_way_and_nobodys_to_adopt() {
+    let lock = expired(400);
+    let recorded = failed(lock.run);
+    let end = later(now(), Duration::from_secs(30));
+    for activity in [Activity::InProgress, Activity::Unknown { latest_end: end }] {
+        let running = command("repair", lock.run, activity);
+        let answer = ask(&lock, &[("fail-repair", &recorded)], vec![running.clone()]);
+        assert_eq!(
+            reason(&answer).map(|(reason, _)| reason),
+            Some(Reason::Busy)
+        );
+        assert_eq!(adopted(&ask(&lock, &[], vec![running])), Some(lock.run));
+    }
+}
