@@ -30,7 +30,7 @@ fn a_decision_from_before_the_settle_does_a_short_run_twice() {
         s.work = 0;
         s.budget.pauses = 1;
         s.victim = Some(1);
-        s.horizon = 13;
+        s.horizon = 12;
     });
     falls(
         &scenario,
