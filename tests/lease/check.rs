@@ -20,7 +20,7 @@ impl Search {
 
     /// Whether a visit has the right to act. One that parks has given it up.
     pub(crate) fn holds(&self, state: &State, kind: u8, visit: &Visit) -> bool {
-        let now = self.scenario.now(state.at, 0).boot;
+        let now = self.scenario.boot(state.at);
         let gives_back = visit.parking || visit.awaited == Awaited::Release;
         visit.lease.is_held(&self.scenario.terms(kind), now) && !gives_back
     }

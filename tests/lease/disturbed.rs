@@ -2,10 +2,13 @@
 //! at another moment than the tags which it judges.
 
 use roundsman::model::lock::{Lock, LockState};
+use roundsman::model::rule::Rule;
 
+use crate::must_fail::falls;
 use crate::reached::Reach::{self, Adopts, Enters, Overwrites, Withdraws};
 use crate::scenario::Scenario;
 use crate::search::{large, searches};
+use crate::world::Wrong;
 
 searches! {
     clocks_that_step_ahead_and_back_within_s_are_safe: 176_000 => clocks();
@@ -92,6 +95,18 @@ fn clocks() -> Vec<Scenario> {
         wide,
     ];
     first(3, all)
+}
+
+#[test]
+fn who_stood_still_and_does_not_read_again_writes_over_what_is_not_ours() {
+    let scenario = held("a foreign lock and a pause").with(|s| {
+        s.ends = false;
+        s.budget.spoils = 1;
+        s.budget.pauses = 1;
+        s.victim = Some(0);
+        s.horizon = 30;
+    });
+    falls(&scenario, &[Rule::FreshRead], &[Wrong::Overwritten]);
 }
 
 fn spoilt() -> Vec<Scenario> {

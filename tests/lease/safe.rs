@@ -1,6 +1,7 @@
 //! Under its assumptions the protocol is safe: crossing claims and take-overs for every G, P and S from 1 to 3; with all
 //! of them 1, two and three contenders, limits of one and two on up to four nodes (claims alone), and adoption, parking,
-//! late writes, deaths, stepping clocks and skew, two or three of these at a time, on one node and on two.
+//! late writes, deaths, stepping clocks and skew, two or three of these at a time, on one node and on two. What goes
+//! further stands in `together` and `disturbed`.
 
 use roundsman::model::lock::{Lock, LockState};
 use roundsman::model::rule::Rule;

@@ -272,8 +272,13 @@ impl Scenario {
     pub(crate) fn now(&self, at: Tick, ahead: u8) -> Now {
         Now {
             wall: self.wall(at, ahead),
-            boot: Moment(self.tick * (BOOT + u32::from(at))),
+            boot: self.boot(at),
         }
+    }
+
+    /// The moment of a tick, on the clock that all share.
+    pub(crate) fn boot(&self, at: Tick) -> Moment {
+        Moment(self.tick * (BOOT + u32::from(at)))
     }
 
     /// The wall time at a tick, on a clock that is so many ticks ahead.
