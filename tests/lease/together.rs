@@ -154,7 +154,7 @@ fn parked_for_every_setting() -> Vec<Scenario> {
         let scenario = left("parked again", setting, LockState::Parked, &two(setting)).with(|s| {
             s.victim = Some(0);
             s.budget.signals = 1;
-            // With a late write too there are 20 million states where G is 3.
+            // With a late write too it takes much longer the longer G is.
             s.budget.late = u8::from(large() && setting.0 < 3);
             s.horizon = until_held(setting);
         });
