@@ -5,7 +5,7 @@ use roundsman::model::lock::{Lock, LockState};
 use roundsman::model::rule::Rule;
 
 use crate::must_fail::falls;
-use crate::reached::Reach::{self, Adopts, Enters, Overwrites, Withdraws};
+use crate::reached::Reach::{self, Adopts, Enters, Withdraws};
 use crate::scenario::Scenario;
 use crate::search::{large, searches};
 use crate::world::Wrong;
@@ -118,7 +118,7 @@ fn spoilt() -> Vec<Scenario> {
     let all = vec![
         reaching(spoils(held("held, one tag is foreign")), &[Enters]),
         reaching(crossed, &[Enters, Withdraws]),
-        reaching(late, &[Enters, Overwrites]),
+        reaching(late, &[Enters]),
         reaching(two, &[Enters]),
         reaching(adopts, &[Adopts]).with(|s| s.horizon = 11),
         spoils(claims("claims and steps, one tag is foreign")),

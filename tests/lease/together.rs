@@ -2,7 +2,8 @@
 //! too. Each says what has to come about on some way: a search that ends before anybody has parked shows nothing about
 //! parking.
 //!
-//! The tie-break meets adoption where a run asks for room: one that only evidence shows. Here two nodes bear one each.
+//! The tie-break meets adoption where runs are left on more nodes than the limit allows at work: they are gone on with
+//! one by one. Here two nodes bear one each, which only evidence shows, or the lock too.
 
 use roundsman::model::id::{ClaimId, RunId};
 use roundsman::model::lock::{Lock, LockState};
@@ -98,6 +99,26 @@ fn reaching(mut scenario: Scenario, reaches: &[Reach]) -> Scenario {
     scenario
 }
 
+/// The same with locks that name the runs.
+fn named_runs() -> Scenario {
+    hidden("tied over named runs, parked, late", (1, 1, 1)).with(|s| {
+        for (node, _, value) in &mut s.tags {
+            let run = RunId::new(ms(-900), u128::from(*node) * 10 + 3);
+            let lock = Lock {
+                run,
+                state: LockState::Held,
+                step: 1,
+                until: Scenario::second(ended((1, 1, 1))),
+                ..Lock::parse(value).expect("a lock")
+            };
+            *value = lock.format();
+        }
+        s.budget.signals = 1;
+        s.budget.late = 1;
+        s.horizon = 11;
+    })
+}
+
 fn all_at_once() -> Vec<Scenario> {
     let at = |horizon, victim| {
         let scenario = hidden("tied, parked, late", (1, 1, 1)).with(|s| {
@@ -116,6 +137,7 @@ fn all_at_once() -> Vec<Scenario> {
     });
     if large() {
         vec![
+            reaching(named_runs(), &[Adopts, Stays, Withdraws, Parks, Overwrites]),
             at(13, Some(0)),
             at(12, None),
             reaching(dies, &[Adopts, Stays, Withdraws, Parks, Overwrites]),
