@@ -228,7 +228,7 @@ impl Search {
         for deed in deeds.iter() {
             self.perform(state, who, deed);
         }
-        if !was_held {
+        if !was_held && self.is_held(state, who) {
             self.check_held(state, who);
         }
         if decides {
