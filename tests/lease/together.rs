@@ -226,7 +226,7 @@ fn three() -> Vec<Scenario> {
         reaching(scenario, &[Adopts])
     };
     if large() {
-        vec![three(1, 2, 10), three(2, 3, 7)]
+        vec![three(1, 2, 13), three(2, 3, 9)]
     } else {
         vec![three(1, 2, 7)]
     }
