@@ -13,6 +13,8 @@ mod check;
 mod contender;
 #[path = "lease/course.rs"]
 mod course;
+#[path = "lease/disturbed.rs"]
+mod disturbed;
 #[path = "lease/happen.rs"]
 mod happen;
 #[path = "lease/leftover.rs"]
@@ -33,8 +35,12 @@ mod must_fail_left;
 mod must_fail_limits;
 #[path = "lease/needed.rs"]
 mod needed;
+#[path = "lease/people.rs"]
+mod people;
 #[path = "lease/reach.rs"]
 mod reach;
+#[path = "lease/reached.rs"]
+mod reached;
 #[path = "lease/safe.rs"]
 mod safe;
 #[path = "lease/scenario.rs"]
@@ -45,6 +51,8 @@ mod search;
 mod short;
 #[path = "lease/texts.rs"]
 mod texts;
+#[path = "lease/together.rs"]
+mod together;
 #[path = "lease/trace.rs"]
 mod trace;
 #[path = "lease/world.rs"]

@@ -20,7 +20,7 @@ impl Search {
 
     /// Whether a visit has the right to act. One that parks has given it up.
     pub(crate) fn holds(&self, state: &State, kind: u8, visit: &Visit) -> bool {
-        let now = self.scenario.now(state.at, 0).boot;
+        let now = self.scenario.boot(state.at);
         let gives_back = visit.parking || visit.awaited == Awaited::Release;
         visit.lease.is_held(&self.scenario.terms(kind), now) && !gives_back
     }
@@ -157,7 +157,8 @@ impl Search {
             rules.lease.skew,
         );
         let every = SignedDuration::try_from(rules.job.every).expect("short");
-        if new && last.at().is_some_and(|at| now.duration_since(at) < every) {
+        let robbed = state.nodes[usize::from(node)].robbed;
+        if new && !robbed && last.at().is_some_and(|at| now.duration_since(at) < every) {
             state.wrong = state.wrong.or(Some(Wrong::DoneAgain));
         }
     }
@@ -201,14 +202,16 @@ impl Search {
             state.wrong = state.wrong.or(Some(Wrong::FreedHolder));
         }
         let sends = state.nodes[usize::from(node)].sends.clone();
-        let left = sends.iter().any(|(order, stage)| {
-            // What has failed is tried again: no work is lost by it.
-            matches!(
-                stage,
-                Stage::Running(_) | Stage::Ended(true) | Stage::Pending(_)
-            ) && !self.accounted(state, node, order)
-                && !self.is_tended(state, by, order)
-        });
+        let robbed = state.nodes[usize::from(node)].robbed;
+        let left = !robbed
+            && sends.iter().any(|(order, stage)| {
+                // What has failed is tried again: no work is lost by it.
+                matches!(
+                    stage,
+                    Stage::Running(_) | Stage::Ended(true) | Stage::Pending(_)
+                ) && !self.accounted(state, node, order)
+                    && !self.is_tended(state, by, order)
+            });
         if left {
             state.wrong = state.wrong.or(Some(Wrong::Orphaned));
         }

@@ -17,6 +17,7 @@ use roundsman::model::tag::Keys;
 use roundsman::model::time::{Moment, Now, elapsed, later};
 use roundsman::model::view::{Rules, View};
 
+use crate::reached::Reach;
 use crate::texts::Texts;
 use crate::world::{Budget, Order, Stage, Tick, Val};
 
@@ -74,6 +75,8 @@ pub(crate) struct Scenario {
     /// Until when it is searched.
     pub(crate) horizon: Tick,
     pub(crate) budget: Budget,
+    /// What has to come about on some way, or the search has shown less than it says.
+    pub(crate) reaches: Vec<Reach>,
     /// What stands on nodes at the beginning.
     pub(crate) tags: Vec<(u8, &'static str, String)>,
     /// What was sent before tick 0, and where it stands.
@@ -205,6 +208,7 @@ impl Scenario {
             from_zero: true,
             horizon: ticks(2 * lease.settle().as_secs() + g + 6),
             budget: Budget::default(),
+            reaches: Vec::new(),
             tags: Vec::new(),
             sent: Vec::new(),
         }
@@ -268,8 +272,13 @@ impl Scenario {
     pub(crate) fn now(&self, at: Tick, ahead: u8) -> Now {
         Now {
             wall: self.wall(at, ahead),
-            boot: Moment(self.tick * (BOOT + u32::from(at))),
+            boot: self.boot(at),
         }
+    }
+
+    /// The moment of a tick, on the clock that all share.
+    pub(crate) fn boot(&self, at: Tick) -> Moment {
+        Moment(self.tick * (BOOT + u32::from(at)))
     }
 
     /// The wall time at a tick, on a clock that is so many ticks ahead.
