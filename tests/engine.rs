@@ -8,6 +8,8 @@ mod contention;
 mod deaths;
 #[path = "engine/signals.rs"]
 mod signals;
+#[path = "engine/stopping.rs"]
+mod stopping;
 #[path = "engine/trouble.rs"]
 mod trouble;
 
@@ -139,6 +141,7 @@ fn words(events: &[Event]) -> Vec<&'static str> {
             EventKind::Claimed { .. } => "claimed",
             EventKind::ClaimLost { .. } => "claim-lost",
             EventKind::Adopted { .. } => "adopted",
+            EventKind::Stopping { .. } => "stopping",
             EventKind::StepStarted { .. } => "step-started",
             EventKind::StepFinished { .. } => "step-finished",
             EventKind::Renewed { .. } => "renewed",

@@ -43,6 +43,10 @@ mod scenario;
 mod search;
 #[path = "lease/short.rs"]
 mod short;
+#[path = "lease/stopper.rs"]
+mod stopper;
+#[path = "lease/stopping.rs"]
+mod stopping;
 #[path = "lease/texts.rs"]
 mod texts;
 #[path = "lease/trace.rs"]

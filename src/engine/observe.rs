@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::engine::now;
 use crate::model::id::NodeId;
-use crate::model::node::Evidence;
+use crate::model::node::{Evidence, Node};
 use crate::model::view::{Rules, View};
 use crate::port::{PortError, Ports, Shell, Store};
 
@@ -39,4 +39,22 @@ pub async fn observe<P: Ports>(
         view.evidence.insert(node.id, evidence);
     }
     Ok(view)
+}
+
+/// Reads one node anew, and what runs there.
+pub(super) async fn observe_node<P: Ports>(ports: &P, node: &Node) -> Result<View, PortError> {
+    let tags = ports.store().read_tags(&node.id).await?;
+    let node = Node {
+        tags,
+        ..node.clone()
+    };
+    let evidence = match ports.node().evidence(&node, EVIDENCE_WITHIN).await {
+        Ok(evidence) => evidence,
+        Err(error) => Evidence::Unavailable(error.message),
+    };
+    Ok(View {
+        now: now(ports).wall,
+        evidence: std::iter::once((node.id.clone(), evidence)).collect(),
+        nodes: vec![node],
+    })
 }

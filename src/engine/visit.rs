@@ -8,6 +8,7 @@ mod act;
 mod adopt;
 mod deliver;
 mod end;
+mod halting;
 mod step;
 mod stopping;
 
@@ -18,6 +19,7 @@ use tokio::select;
 use crate::engine::Engine;
 use crate::engine::stop::{Stop, Urgency};
 use crate::engine::visit::end::for_good;
+use crate::engine::visit::halting::{Halt, Halting};
 use crate::engine::visit::step::{Underway, Whose};
 use crate::event::EventKind;
 use crate::model::decide::{Take, Wish};
@@ -44,6 +46,8 @@ pub struct Begin {
     pub granted: bool,
     /// How it is taken: free, or with what its lock said.
     pub take: Take,
+    /// The lock of the run that is to be ended, when the claim is a stop.
+    pub stops: Option<Lock>,
     /// All nodes of the fleet, for the reads of all locks.
     pub fleet: Vec<NodeId>,
 }
@@ -110,6 +114,8 @@ struct Visit<'a, P: Ports> {
     run: Run,
     awaited: Awaited,
     take: Take,
+    /// What is to be stopped there, when the claim is a stop.
+    halting: Option<Halting>,
     /// The run of another job that is given up by this claim, until that is recorded.
     abandoned: Option<LeftRun>,
     /// The latest own tags.
@@ -134,6 +140,7 @@ enum Woken {
     Stop(Urgency),
     Flight(Landed),
     Step(step::Ended),
+    Halted(Result<(), PortError>),
     Time,
 }
 
@@ -150,13 +157,16 @@ pub async fn visit<P: Ports>(
         lease,
         granted,
         take,
+        stops,
         fleet,
     } = begin;
     let mut visit = Visit::new(engine, terms, wish, node, &fleet, lease, take);
+    visit.halting = stops.map(Halting::new);
     visit.tell_chosen();
     let mut hands = Hands {
         flight: None,
         underway: None,
+        halt: None,
     };
     let mut next = if granted {
         Next::Go
@@ -178,6 +188,7 @@ pub async fn visit<P: Ports>(
             urgency = stop.more_than(known) => Woken::Stop(urgency),
             answer = landed(&mut hands.flight) => Woken::Flight(answer),
             ended = step::over(&mut hands.underway) => Woken::Step(ended),
+            halted = landed(&mut hands.halt) => Woken::Halted(halted),
             () = engine.sleep_until(wake) => Woken::Time,
         };
         next = match woken {
@@ -190,6 +201,10 @@ pub async fn visit<P: Ports>(
             Woken::Step(ended) => {
                 hands.underway = None;
                 visit.step_ended(&ended)
+            }
+            Woken::Halted(halted) => {
+                hands.halt = None;
+                visit.halted(halted)
             }
             Woken::Time => visit.feed(Input::Woke),
         };
@@ -204,6 +219,8 @@ pub async fn visit<P: Ports>(
 struct Hands<'a> {
     flight: Option<Flight<'a>>,
     underway: Option<Underway<'a>>,
+    /// What ends what a stopped run has under way there.
+    halt: Option<Halt<'a>>,
 }
 
 /// What follows from what the lease says.
@@ -216,7 +233,7 @@ enum Follow {
     End(End),
 }
 
-async fn landed(flight: &mut Option<Flight<'_>>) -> Landed {
+async fn landed<T>(flight: &mut Option<Pin<Box<dyn Future<Output = T> + '_>>>) -> T {
     match flight {
         Some(flight) => flight.await,
         None => std::future::pending().await,
@@ -229,6 +246,8 @@ enum Pursuit {
     /// To wait for this, which an earlier claim has sent, and which is ended first or not.
     Attach(Command, bool),
     Until(Moment),
+    /// To end what the run that is stopped has under way.
+    Halt,
     Over,
 }
 
@@ -258,6 +277,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             run: Run::new(),
             awaited: Awaited::Claim,
             take,
+            halting: None,
             abandoned,
             held_at: None,
             done_at: None,
@@ -279,7 +299,8 @@ impl<'a, P: Ports> Visit<'a, P> {
                 hands.flight = Some(self.perform(&next));
             }
         }
-        if hands.flight.is_some() || hands.underway.is_some() || self.awaited != Awaited::Nothing {
+        let busy = hands.flight.is_some() || hands.underway.is_some() || hands.halt.is_some();
+        if busy || self.awaited != Awaited::Nothing {
             return Follow::Wait(wake);
         }
         match self.pursue() {
@@ -289,6 +310,10 @@ impl<'a, P: Ports> Visit<'a, P> {
                 Follow::Wait(wake)
             }
             Pursuit::Until(at) => Follow::Wait(wake.min(at)),
+            Pursuit::Halt => {
+                hands.halt = Some(self.halt());
+                Follow::Wait(wake)
+            }
             Pursuit::Over => Follow::End(End::LeaseLost {
                 why: "a later claim has been on the node".to_owned(),
             }),
@@ -366,6 +391,9 @@ impl<'a, P: Ports> Visit<'a, P> {
     /// What the run does next, as a want of its lease.
     fn pursue(&mut self) -> Pursuit {
         let now = self.engine.now();
+        if let Some(first) = self.halts_first(now) {
+            return first;
+        }
         let next = self.run.next(now.wall);
         if let Some(first) = self.said_first(&next) {
             return Pursuit::Want(first);
@@ -380,6 +408,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             Do::KeepUntil(until) => Pursuit::Until(now.boot.plus(elapsed(now.wall, until))),
             Do::Record(_) => {
                 self.done_at.get_or_insert(now);
+                self.tell_kept(now);
                 self.awaited = Awaited::Record;
                 Pursuit::Want(Want::Record)
             }

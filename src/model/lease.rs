@@ -291,6 +291,8 @@ pub struct Lease {
     /// The value that was written last, or will be written first.
     own: Lock,
     over: Option<Found>,
+    /// Whether it may be written over a lease that somebody holds: a stop.
+    displaces: bool,
     stage: Stage,
 }
 
@@ -327,11 +329,21 @@ impl Lease {
         Self {
             own,
             over,
+            displaces: false,
             stage: Stage::Justify {
                 asked: None,
                 tries: 0,
                 not_before: Moment::default(),
             },
+        }
+    }
+
+    /// The claim that ends a run on purpose: the one that may be written over a lease that somebody holds. It takes
+    /// whatever the justifying read shows of that run.
+    pub fn stop(own: Lock, over: Found) -> Self {
+        Self {
+            displaces: true,
+            ..Self::claim(own, Some(over))
         }
     }
 
@@ -352,11 +364,17 @@ impl Lease {
             ..own
         };
         let value = own.format();
-        let hold = Hold::new(now.boot, now.boot, terms.ttl, Some(value.clone()));
+        let hold = Hold::new(
+            now.boot,
+            (now.boot, terms.ttl),
+            Some(value.clone()),
+            own.seq,
+        );
         (
             Self {
                 own,
                 over: None,
+                displaces: false,
                 stage: Stage::Holding(hold),
             },
             value,
@@ -404,10 +422,19 @@ impl Lease {
         }
     }
 
+    /// Until when a lease that displaced somebody is kept at least, once it is held.
+    pub fn kept_until(&self) -> Option<Moment> {
+        match &self.stage {
+            Stage::Holding(hold) => Some(hold.kept_until()),
+            _ => None,
+        }
+    }
+
     /// Until when a send or a runner step's start is justified by the latest read.
     pub fn fresh_until(&self, terms: &Terms) -> Option<Moment> {
         match &self.stage {
             Stage::Holding(hold) if terms.transactional => Some(hold.end(terms)),
+            Stage::Holding(hold) if hold.doubts() => None,
             Stage::Holding(hold) => Some(hold.seen().plus(terms.settings.claim_within)),
             _ => None,
         }

@@ -27,7 +27,7 @@ use crate::model::time::{Moment, Now, later};
 const UNUSED_MAX: u32 = 8;
 
 /// Beyond a step's not-after and its timeout, this much later it has ended for certain (design section 4).
-const END_SLACK: Duration = Duration::from_secs(60);
+pub const END_SLACK: Duration = Duration::from_secs(60);
 
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -207,7 +207,7 @@ impl Run {
     }
 
     /// Nothing is begun before then: something may be running.
-    fn keep_until(&mut self, until: Timestamp) {
+    pub fn keep_until(&mut self, until: Timestamp) {
         self.unknown_until = self.unknown_until.max(Some(until));
     }
 

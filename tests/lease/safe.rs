@@ -91,7 +91,7 @@ fn a_run_left_on_one_of_two_nodes_is_adopted_safely_beside_a_claim_for_the_other
         s.budget.late = 1;
         s.horizon = 9;
     });
-    all_safe(206_887, [left]);
+    all_safe(202_000, [left]);
 }
 
 #[test]

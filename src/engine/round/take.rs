@@ -194,7 +194,7 @@ impl<P: Ports> Engine<'_, P> {
     }
 
     /// Refuses to claim when this machine's clock is certainly wrong by more than the skew that is allowed for.
-    fn check_clock(&self) -> Result<(), PortError> {
+    pub(in crate::engine) fn check_clock(&self) -> Result<(), PortError> {
         let offset = self.ports.store().offset();
         if !offset.beyond(self.rules.lease.skew) {
             return Ok(());
@@ -241,10 +241,11 @@ fn begin(view: &View, chosen: choose::Chosen, lease: Lease, granted: bool) -> Be
         lease,
         granted,
         take: chosen.take,
+        stops: None,
         fleet: view.nodes.iter().map(|node| node.id.clone()).collect(),
     }
 }
 
-fn epoch_ms(now: Now) -> u64 {
+pub(in crate::engine) fn epoch_ms(now: Now) -> u64 {
     u64::try_from(now.wall.as_millisecond()).unwrap_or(0)
 }

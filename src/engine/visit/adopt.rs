@@ -14,6 +14,9 @@ use crate::port::Ports;
 impl<P: Ports> Visit<'_, P> {
     /// The claim is held: a run begins, or one is gone on with.
     pub(super) fn take_up(&mut self) {
+        if self.take_up_to_stop() {
+            return;
+        }
         let until = self.lease.lock().until;
         let Some(left) = self.adopted().cloned() else {
             self.tell(EventKind::Claimed { until });

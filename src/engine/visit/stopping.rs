@@ -22,7 +22,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             self.awaited,
             Awaited::Record | Awaited::Release | Awaited::Abandoned
         );
-        if self.is_cleaning_up() || ending {
+        if self.is_cleaning_up() || ending || self.halting.is_some() {
             return self.feed(Input::Woke);
         }
         self.begin_stopping(underway)
