@@ -125,6 +125,10 @@ pub enum EventKind {
     Released,
     /// The run is left to the next invocation.
     Parked {
+        /// Why.
+        why: ParkedFor,
+        /// The step begun last; 0: none.
+        step: u32,
         /// When its lease ends.
         until: Timestamp,
     },
@@ -135,6 +139,28 @@ pub enum EventKind {
     },
     /// All is done.
     Finished(Counts),
+}
+
+/// Why a run was left to the next invocation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ParkedFor {
+    /// A signal.
+    Signal,
+    /// The time that `--for` gives is up.
+    Time,
+    /// The node is on hold.
+    Hold,
+}
+
+impl ParkedFor {
+    /// The word in JSON.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::Time => "time",
+            Self::Hold => "hold",
+        }
+    }
 }
 
 /// How many of each, over one invocation.

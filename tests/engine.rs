@@ -6,6 +6,8 @@ mod adoption;
 mod contention;
 #[path = "engine/deaths.rs"]
 mod deaths;
+#[path = "engine/parking.rs"]
+mod parking;
 #[path = "engine/signals.rs"]
 mod signals;
 #[path = "engine/stopping.rs"]
@@ -23,7 +25,7 @@ use proptest::prelude::*;
 use roundsman::engine::round::{Orders, Round, round};
 use roundsman::engine::stop::{Bell, bell};
 use roundsman::engine::{Engine, now};
-use roundsman::event::{Event, EventKind};
+use roundsman::event::{Event, EventKind, ParkedFor};
 use roundsman::io::memory::{Plan, World};
 use roundsman::model::decide::{Wish, decide};
 use roundsman::model::id::{Name, NodeId};
@@ -36,8 +38,9 @@ use roundsman::model::outcome::{Delivery, Outcome};
 use roundsman::model::record::Fail;
 use roundsman::model::rule::Without;
 use roundsman::model::settings::LeaseSettings;
+use roundsman::model::span::parse_span;
 use roundsman::model::tag::Keys;
-use roundsman::model::time::{format_stamp, later};
+use roundsman::model::time::{elapsed, format_stamp, later};
 use roundsman::model::view::Rules;
 use roundsman::port::{Clock, Consistency, ErrorKind, Offset, PortError, WriteError};
 
@@ -92,6 +95,14 @@ fn job() -> Job {
     }
 }
 
+/// The same job, whose steps end with a signal.
+fn cancelling(job: Job) -> Job {
+    Job {
+        on_stop: OnStop::Cancel,
+        ..job
+    }
+}
+
 fn rules(job: Job) -> Rules {
     let keys = Keys::new("", &job.task, None).expect("keys");
     Rules {
@@ -108,6 +119,7 @@ fn orders(max: Option<u32>, parallel: u32) -> Orders {
         only: None,
         max,
         parallel,
+        wait: None,
     }
 }
 

@@ -15,6 +15,8 @@ mod contender;
 mod course;
 #[path = "lease/happen.rs"]
 mod happen;
+#[path = "lease/holder.rs"]
+mod holder;
 #[path = "lease/leftover.rs"]
 mod leftover;
 #[path = "lease/liveness.rs"]

@@ -150,6 +150,9 @@ pub struct Run {
     /// How many nodes to have in hand at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub parallel: u32,
+    /// Wait that long for what runs on nodes, then leave it to the next `run` (0s: wait for nothing)
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_span)]
+    pub for_: Option<std::time::Duration>,
     /// Show what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,

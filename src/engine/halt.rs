@@ -1,7 +1,5 @@
 //! Ending a run on purpose, whoever holds its lease: `stop`.
 
-use std::collections::BTreeMap;
-
 use crate::engine::Engine;
 use crate::engine::observe::observe_node;
 use crate::engine::round::take::epoch_ms;
@@ -16,6 +14,7 @@ use crate::model::lock::Lock;
 use crate::model::node::Node;
 use crate::model::run::Result as RunResult;
 use crate::model::stop::{self, NoStop, Target};
+use crate::model::time::Moment;
 use crate::model::view::View;
 use crate::port::{Clock, Consistency, PortError, Ports, Put, Store};
 
@@ -101,7 +100,7 @@ pub async fn halt<P: Ports>(
                 Visited::Recorded(result) => return Halted::Stopped { found, result },
                 Visited::LeaseLost(error) => return Halted::LeaseLost(error),
                 Visited::Outside(error) => return Halted::Outside(error),
-                Visited::Left => return Halted::Left,
+                Visited::Left | Visited::Parked => return Halted::Left,
                 Visited::ClaimLost { why } => why,
                 Visited::NotClaimed(error) => error.message,
             },
@@ -134,16 +133,17 @@ impl<P: Ports> Engine<'_, P> {
     }
 
     async fn take_to_stop(&self, node: &Node, only: RunId) -> Result<Found, PortError> {
-        let target = target(self, node, Some(only)).await?;
+        let view = observe_node(self.ports, node).await?;
         self.check_clock()?;
-        let target = match target {
+        let node = view.node(&node.id).unwrap_or(node);
+        let target = match stop::target(self.rules, &view, node, Some(only)) {
             Ok(target) => target,
             Err(no) => return Ok(Found::Not(no)),
         };
         let claim = ClaimId::new(epoch_ms(self.now()), self.ports.clock().random());
         let own = stop::own_lock(self.rules, &target, &self.stopper(claim));
         let lease = Lease::stop(own, target.found.clone());
-        let begin = begin(node, lease, &target, false);
+        let begin = begin(&view, node, (lease, false), &target);
         Ok(Found::Begin(Box::new((begin, target))))
     }
 
@@ -160,14 +160,16 @@ impl<P: Ports> Engine<'_, P> {
             ..Selector::default()
         };
         let key = self.rules.keys.lock.clone();
+        // What has to be asked of the node is asked before: a transaction keeps everybody else out. What its run has
+        // begun since is ended all the same, and what another has, the lock names.
+        let asked = observe_node(self.ports, node).await?;
         let decide = |nodes: Vec<Node>, claim| {
             let now = self.now();
             let view = View {
                 now: now.wall,
                 nodes,
-                evidence: BTreeMap::new(),
-            }
-            .without_evidence();
+                evidence: asked.evidence,
+            };
             let Some(node) = view.node(&node.id) else {
                 return (None, Found::Not(NoStop::Free));
             };
@@ -177,7 +179,7 @@ impl<P: Ports> Engine<'_, P> {
                     let own = stop::own_lock(self.rules, &target, &self.stopper(claim));
                     let (lease, value) = Lease::granted(stop::granted(own), terms, now);
                     let grant = (node.id.clone(), Put::one(key, value));
-                    let begin = begin(node, lease, &target, true);
+                    let begin = begin(&view, node, (lease, true), &target);
                     (Some(grant), Found::Begin(Box::new((begin, target))))
                 }
             }
@@ -189,8 +191,10 @@ impl<P: Ports> Engine<'_, P> {
     }
 }
 
-fn begin(node: &Node, lease: Lease, target: &Target, granted: bool) -> Begin {
+fn begin(view: &View, node: &Node, (lease, granted): (Lease, bool), target: &Target) -> Begin {
     Begin {
+        commands: view.commands(&node.id),
+        leave_at: Moment::MAX,
         node: node.clone(),
         lease,
         granted,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt;
+
 use crate::engine::now;
 use crate::model::id::NodeId;
 use crate::model::node::{Evidence, Node};
@@ -10,6 +12,9 @@ use crate::port::{PortError, Ports, Shell, Store};
 
 /// How far back a command can have been sent and still run: SSM ends every command after 48 hours.
 const EVIDENCE_WITHIN: Duration = Duration::from_secs(49 * 3_600);
+
+/// How many nodes are asked at once.
+const ASKED_AT_ONCE: usize = 8;
 
 /// Reads the fleet, and for every lease past its end, or parked, what runs on that node.
 ///
@@ -26,18 +31,15 @@ pub async fn observe<P: Ports>(
         nodes,
         evidence: std::collections::BTreeMap::new(),
     };
-    let asked: Vec<_> = view
-        .asks_evidence(rules, over)
-        .into_iter()
-        .cloned()
-        .collect();
-    for node in asked {
-        let evidence = match ports.node().evidence(&node, EVIDENCE_WITHIN).await {
-            Ok(evidence) => evidence,
-            Err(error) => Evidence::Unavailable(error.message),
-        };
-        view.evidence.insert(node.id, evidence);
-    }
+    let asked = view.asks_evidence(rules, over).into_iter().cloned();
+    let asked: Vec<Node> = asked.collect();
+    let answers = asked.into_iter().map(async |node| {
+        let evidence = ports.node().evidence(&node, EVIDENCE_WITHIN).await;
+        let evidence = evidence.unwrap_or_else(|error| Evidence::Unavailable(error.message));
+        (node.id, evidence)
+    });
+    let answers = futures_util::stream::iter(answers).buffered(ASKED_AT_ONCE);
+    view.evidence = answers.collect().await;
     Ok(view)
 }
 

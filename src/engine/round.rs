@@ -11,19 +11,19 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use crate::engine::Engine;
-use crate::engine::observe::observe;
 use crate::engine::stop::{Stop, Urgency};
 use crate::engine::visit::{Visited, visit};
 use crate::event::{Counts, EventKind};
 use crate::model::backoff::backoff;
-use crate::model::decide::{Row, Wish, decide};
+use crate::model::decide::{Row, Wish};
 use crate::model::id::NodeId;
 use crate::model::lease::Terms;
 use crate::model::run::Result as RunResult;
+use crate::model::time::Moment;
 use crate::model::view::View;
 use crate::port::{Clock, Consistency, PortError, Ports, Store};
 use state::State;
-use take::Taken;
+use take::{Seek, Taken};
 
 /// What an operator asks of one invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +32,10 @@ pub struct Orders {
     pub only: Option<NodeId>,
     /// How many nodes are claimed at most; `None`: all that may be.
     pub max: Option<u32>,
-    /// How many are in hand at once, at most.
+    /// How many of those are in hand at once, at most. What is adopted is in hand besides.
     pub parallel: u32,
+    /// How long what runs on nodes is waited for, before it is left to the next invocation; `None`: to its end.
+    pub wait: Option<Duration>,
 }
 
 /// What one invocation came to.
@@ -77,22 +79,25 @@ pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, stop: Stop
         only: orders.only.clone(),
         skip: BTreeSet::new(),
     };
-    let mut state = State::default();
+    let began = engine.now().boot;
+    let mut state = State::until(orders.wait.map_or(Moment::MAX, |wait| began.plus(wait)));
     let mut taking: Option<Taking<'_>> = None;
     let mut visits: FuturesUnordered<Visiting<'_>> = FuturesUnordered::new();
     loop {
-        if taking.is_none()
-            && state.wants_more(orders, visits.len())
-            && stop.urgency() == Urgency::Go
-        {
-            let wish = Wish {
-                only: orders.only.clone(),
-                skip: state.skip.clone(),
+        let wanted = state.wants(orders, engine.now().boot);
+        if let Some(wanted) = wanted.filter(|_| taking.is_none() && stop.urgency() == Urgency::Go) {
+            let seek = Seek {
+                wish: Wish {
+                    only: orders.only.clone(),
+                    skip: state.skip.clone(),
+                },
+                wanted,
+                lost: state.losses > 0,
             };
             taking = Some(Box::pin(engine.take_later(
                 terms,
-                wish,
-                (state.not_before, state.losses > 0),
+                seek,
+                state.not_before,
                 stop.clone(),
             )));
         }
@@ -121,9 +126,6 @@ pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, stop: Stop
             }
         }
     }
-    if orders.max == Some(0) {
-        look_only(engine, orders, &mut state).await;
-    }
     engine.tell(None, None, EventKind::Finished(state.counts));
     let unanswered = state.unanswered.filter(|_| state.counts.claimed == 0);
     Round {
@@ -133,18 +135,6 @@ pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, stop: Stop
         last_look: state.last_look,
         served: state.served,
         at: engine.now().wall,
-    }
-}
-
-/// With nothing to claim, a look still says what is due.
-async fn look_only<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, state: &mut State) {
-    let wish = Wish {
-        only: orders.only.clone(),
-        skip: BTreeSet::new(),
-    };
-    match observe(engine.ports, engine.rules, None).await {
-        Ok(view) => state.last_look = Some((view.clone(), decide(engine.rules, &view, &wish))),
-        Err(error) => state.error = Some(error),
     }
 }
 

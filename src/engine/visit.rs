@@ -9,8 +9,10 @@ mod adopt;
 mod deliver;
 mod end;
 mod halting;
+mod park;
 mod step;
 mod stopping;
+mod taken_in;
 
 use std::pin::Pin;
 
@@ -18,22 +20,20 @@ use tokio::select;
 
 use crate::engine::Engine;
 use crate::engine::stop::{Stop, Urgency};
-use crate::engine::visit::end::for_good;
 use crate::engine::visit::halting::{Halt, Halting};
-use crate::engine::visit::step::{Underway, Whose};
-use crate::event::EventKind;
+use crate::engine::visit::step::Underway;
+use crate::event::{EventKind, ParkedFor};
 use crate::model::decide::{Take, Wish};
 use crate::model::id::NodeId;
 use crate::model::lease::{End, Input, Lease, Next, Terms, Want};
 use crate::model::lock::Lock;
 use crate::model::node::{Command, Node};
-use crate::model::outcome::Outcome;
 use crate::model::run::{Do, Result as RunResult, Run};
 use crate::model::span::parse_span;
 use crate::model::suspect::LeftRun;
 use crate::model::tag::Tags;
 use crate::model::time::{Moment, elapsed};
-use crate::port::{Clock, PortError, Ports};
+use crate::port::{PortError, Ports};
 
 /// What a visit begins with.
 #[derive(Debug)]
@@ -48,8 +48,12 @@ pub struct Begin {
     pub take: Take,
     /// The lock of the run that is to be ended, when the claim is a stop.
     pub stops: Option<Lock>,
+    /// What is known to have been sent to it, as it was decided on.
+    pub commands: Vec<Command>,
     /// All nodes of the fleet, for the reads of all locks.
     pub fleet: Vec<NodeId>,
+    /// From then on what runs on the node is left to the next invocation.
+    pub leave_at: Moment,
 }
 
 /// How a visit ended.
@@ -68,6 +72,8 @@ pub enum Visited {
     LeaseLost(Option<PortError>),
     /// The outside failed in a way that waiting does not mend.
     Outside(PortError),
+    /// The run is left to the next invocation.
+    Parked,
     /// Told to stop twice: left as it is, until the lease runs out.
     Left,
 }
@@ -101,6 +107,7 @@ enum Awaited {
     Abandoned,
     Record,
     Stopping,
+    Parked(ParkedFor),
     Release,
 }
 
@@ -127,6 +134,10 @@ struct Visit<'a, P: Ports> {
     /// When the last step had ended.
     done_at: Option<crate::model::time::Now>,
     urgency: Urgency,
+    /// When the first signal came.
+    told_at: Moment,
+    /// From then on what runs on the node is left to the next invocation.
+    leave_at: Moment,
     /// How many reads and writes in a row did not succeed, for the backoff.
     trouble: u32,
     /// The latest error from outside.
@@ -141,6 +152,7 @@ enum Woken {
     Flight(Landed),
     Step(step::Ended),
     Halted(Result<(), PortError>),
+    /// What is under way was sent, or time has passed.
     Time,
 }
 
@@ -158,10 +170,14 @@ pub async fn visit<P: Ports>(
         granted,
         take,
         stops,
+        commands,
         fleet,
+        leave_at,
     } = begin;
     let mut visit = Visit::new(engine, terms, wish, node, &fleet, lease, take);
     visit.halting = stops.map(Halting::new);
+    visit.commands = commands;
+    visit.leave_at = leave_at;
     visit.tell_chosen();
     let mut hands = Hands {
         flight: None,
@@ -182,13 +198,14 @@ pub async fn visit<P: Ports>(
             Follow::Wait(wake) => wake,
             Follow::End(end) => return visit.end(end, hands.underway).await,
         };
-        let known = visit.urgency;
+        let (known, sent) = (visit.urgency, visit.waits_for_send(&hands));
         let woken = select! {
             biased;
             urgency = stop.more_than(known) => Woken::Stop(urgency),
             answer = landed(&mut hands.flight) => Woken::Flight(answer),
             ended = step::over(&mut hands.underway) => Woken::Step(ended),
             halted = landed(&mut hands.halt) => Woken::Halted(halted),
+            () = step::sent(sent) => Woken::Time,
             () = engine.sleep_until(wake) => Woken::Time,
         };
         next = match woken {
@@ -282,6 +299,8 @@ impl<'a, P: Ports> Visit<'a, P> {
             held_at: None,
             done_at: None,
             urgency: Urgency::Go,
+            told_at: Moment::MAX,
+            leave_at: Moment::MAX,
             trouble: 0,
             error: None,
             unrecorded: None,
@@ -299,6 +318,11 @@ impl<'a, P: Ports> Visit<'a, P> {
                 hands.flight = Some(self.perform(&next));
             }
         }
+        if let Some(why) = self.parks_now(hands) {
+            hands.underway = None;
+            return Follow::On(self.park(why));
+        }
+        let wake = wake.min(self.parks_at(hands));
         let busy = hands.flight.is_some() || hands.underway.is_some() || hands.halt.is_some();
         if busy || self.awaited != Awaited::Nothing {
             return Follow::Wait(wake);
@@ -365,6 +389,9 @@ impl<'a, P: Ports> Visit<'a, P> {
                     return self.feed(Input::Want(Want::Record));
                 }
             }
+            Awaited::Step { .. } if self.is_to_park_for_hold() => {
+                return self.park(ParkedFor::Hold);
+            }
             Awaited::Step { step, attempt } => {
                 *underway = self.begin_step(step, attempt);
                 if underway.is_none() {
@@ -375,7 +402,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             }
             Awaited::Abandoned => {
                 self.abandoned = None;
-                if self.urgency > Urgency::Go {
+                if self.urgency > Urgency::Go && self.parks_for_signal().is_none() {
                     return self.begin_stopping(None);
                 }
             }
@@ -383,7 +410,11 @@ impl<'a, P: Ports> Visit<'a, P> {
                 self.report_record();
                 self.run.recorded();
             }
-            Awaited::Held | Awaited::Stopping | Awaited::Nothing | Awaited::Release => {}
+            Awaited::Held
+            | Awaited::Stopping
+            | Awaited::Parked(_)
+            | Awaited::Nothing
+            | Awaited::Release => {}
         }
         self.feed(Input::Woke)
     }
@@ -395,6 +426,10 @@ impl<'a, P: Ports> Visit<'a, P> {
             return first;
         }
         let next = self.run.next(now.wall);
+        if let Some(why) = self.parks_before(&next) {
+            self.awaited = Awaited::Parked(why);
+            return Pursuit::Want(Want::Park);
+        }
         if let Some(first) = self.said_first(&next) {
             return Pursuit::Want(first);
         }
@@ -418,72 +453,6 @@ impl<'a, P: Ports> Visit<'a, P> {
             }
             Do::Nothing => Pursuit::Over,
         }
-    }
-
-    fn landed(&mut self, landed: Landed) -> Next {
-        let Landed {
-            input,
-            tags,
-            commands,
-            error,
-        } = landed;
-        if let Some(tags) = tags {
-            self.tags = tags;
-        }
-        if let Some(commands) = commands {
-            self.commands = commands;
-        }
-        match error {
-            Some(error) => {
-                tracing::debug!(node = %self.node.id, error = %error, "a read or write of the lease did not succeed");
-                self.trouble += 1;
-                self.error = Some(error);
-            }
-            None => self.trouble = 0,
-        }
-        if self.awaited == Awaited::Abandoned && matches!(input, Input::Recorded(_)) {
-            self.unrecorded = self
-                .error
-                .clone()
-                .filter(|error| self.trouble > 0 && for_good(error));
-        }
-        let next = self.feed(input);
-        if self.unrecorded.is_some() && self.awaited == Awaited::Abandoned {
-            self.awaited = Awaited::Release;
-            self.trouble = 0;
-            return self.feed(Input::Want(Want::Release));
-        }
-        // Told to stop while the claim's write was under way: it is answered now.
-        if self.held_at.is_none() && self.urgency > Urgency::Go && matches!(next, Next::Wait(_)) {
-            return self.feed(Input::GiveUp);
-        }
-        next
-    }
-
-    fn step_ended(&mut self, ended: &step::Ended) -> Next {
-        let now = self.engine.now();
-        let random = self.engine.ports.clock().random();
-        self.tell(ended.event());
-        let job = &self.engine.rules.job;
-        let outcome = ended.judged.outcome;
-        let not_after = match ended.whose {
-            Whose::Own { not_after } => not_after,
-            Whose::Found { latest_end } => {
-                self.run.found(job, outcome, latest_end, ended.cancelled);
-                return self.feed(Input::Woke);
-            }
-        };
-        let failed =
-            outcome != Outcome::Ok && outcome.meaning().lease == crate::model::outcome::Lease::Goes;
-        if ended.not_taken && !ended.cancelled {
-            self.run.not_taken(job, now, random);
-        } else if !(ended.cancelled && failed) {
-            self.run.ended(job, now, outcome, not_after, random);
-        }
-        if ended.cancelled {
-            self.run.stopped(job, self.lease.lock().step);
-        }
-        self.feed(Input::Woke)
     }
 
     /// The lock with which this visit's claims and records are compared.

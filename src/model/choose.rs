@@ -93,6 +93,15 @@ pub fn choose(rules: &Rules, view: &View, rows: &[Row], claimant: &Claimant<'_>)
     }))
 }
 
+/// What the own job left behind, and leftovers, without what may be claimed anew.
+pub fn left_behind(rows: &[Row]) -> Vec<Row> {
+    let left = |row: &&Row| match row.take {
+        Some(Take::Adopt { .. } | Take::Remove { .. }) => true,
+        Some(Take::Free | Take::Over { .. }) | None => row.remove.is_some(),
+    };
+    rows.iter().filter(left).cloned().collect()
+}
+
 /// The first; or by lot one of those that are as urgent as the first: left behind, or free.
 fn pick<'r>(takes: &[(&'r Row, &'r Take)], lot: Option<u128>) -> Option<(&'r Row, &'r Take)> {
     let first = *takes.first()?;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::model::id::{ClaimId, NodeId};
 use crate::model::job::{Job, On};
 use crate::model::lock::{LockState, Seen};
-use crate::model::node::{Evidence, Node};
+use crate::model::node::{Command, Evidence, Node};
 use crate::model::record::{Hold, Last, Scope};
 use crate::model::rule::Without;
 use crate::model::settings::LeaseSettings;
@@ -64,6 +64,32 @@ impl View {
             Seen::Free | Seen::Unreadable(_) => false,
         };
         self.nodes.iter().filter(asks).collect()
+    }
+
+    /// What is known to have been sent to a node.
+    pub fn commands(&self, node: &NodeId) -> Vec<Command> {
+        match self.evidence.get(node) {
+            Some(Evidence::Commands(commands)) => commands.clone(),
+            Some(Evidence::None | Evidence::Unavailable(_)) | None => Vec::new(),
+        }
+    }
+
+    /// The same view with the evidence of an earlier look, for the nodes whose lock has not changed since: evidence
+    /// is worth something only when it was read after the tags that it judges.
+    #[must_use]
+    pub fn with_evidence_of(mut self, earlier: &Self, rules: &Rules) -> Self {
+        let lock = |node: &Node| node.tags.get(rules.keys.lock.as_str()).cloned();
+        let same = |id: &NodeId| {
+            let (then, now) = (earlier.node(id).map(lock), self.node(id).map(lock));
+            then == now
+        };
+        self.evidence = earlier
+            .evidence
+            .iter()
+            .filter(|(id, _)| same(id))
+            .map(|(id, evidence)| (id.clone(), evidence.clone()))
+            .collect();
+        self
     }
 
     /// The same view where nobody keeps a record of commands: there is no evidence to be had.

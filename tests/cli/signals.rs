@@ -16,7 +16,7 @@ fn end(child: Child) -> Ran {
     Ran::from(child.wait_with_output().expect("its output"))
 }
 
-/// A job whose step waits for a file after it has said that it began; with a clean-up.
+/// A job whose step waits for a file after it has said that it began, and is ended by a signal; with a clean-up.
 fn waiting(folder: &Folder, on: &str) -> String {
     let (begun, go, cleaned) = (
         folder.file("begun"),
@@ -33,7 +33,7 @@ fn waiting(folder: &Folder, on: &str) -> String {
         &format!("name = \"work\"\non = \"{on}\""),
     );
     format!(
-        "{step}[[cleanup]]\nname = \"tidy\"\nrun = \"touch '{}'\"\n",
+        "on-stop = \"cancel\"\n{step}[[cleanup]]\nname = \"tidy\"\nrun = \"touch '{}'\"\n",
         cleaned.display()
     )
 }
@@ -83,7 +83,8 @@ fn a_second_signal_leaves_at_once_and_says_when_the_lease_runs_out() {
         begun_at.display(),
         go.display()
     );
-    folder.write("jobs/hello.toml", job(&script));
+    let job = "on-stop = \"cancel\"\n".to_owned() + &job(&script);
+    folder.write("jobs/hello.toml", job);
     let mut child = folder.start(&["run", "hello"]);
     begun(&folder);
     send("TERM", &child);

@@ -80,6 +80,14 @@ impl<'a> Site<'a> {
         self.folder.write("jobs/hello.toml", head + rest);
     }
 
+    /// Writes the job `hello`, whose step is ended by a signal.
+    pub(crate) fn cancelling_job(&self, rest: &str) {
+        self.job(rest);
+        let text = std::fs::read_to_string(self.folder.file("jobs/hello.toml")).expect("the job");
+        self.folder
+            .write("jobs/hello.toml", format!("on-stop = \"cancel\"\n{text}"));
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = self.folder.command(args);
         command.envs(self.aws.env());

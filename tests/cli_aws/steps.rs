@@ -89,7 +89,9 @@ fn a_failed_clean_up_does_not_undo_the_work() {
 #[test]
 fn a_step_that_ssm_lost_sight_of_keeps_its_lease() {
     let site = Site::new(&CALM, "lost", 1, Pace::Quick);
-    site.job(&(step("sleep 60") + &cleanup(&format!("touch '{}'", site.path("cleaned")))));
+    site.cancelling_job(
+        &(step("sleep 60") + &cleanup(&format!("touch '{}'", site.path("cleaned")))),
+    );
     CALM.fault(&json!({"action": "SendCommand", "mode": "lost", "node": site.nodes[0]}));
     let mut child = site.start(&["run", "hello"]);
     until("SSM has lost sight of it", 60, || {
@@ -140,7 +142,7 @@ fn a_signal_ends_the_step_on_the_node_and_then_the_run() {
         "if kill -0 \"$(cat '{0}/pid')\"; then touch '{0}/alive'; fi; touch '{0}/cleaned'",
         site.folder.path().display()
     );
-    site.job(&(step(&script) + &cleanup(&after)));
+    site.cancelling_job(&(step(&script) + &cleanup(&after)));
     let child = site.start(&["run", "hello"]);
     until("the step has begun", 60, || {
         site.folder.file("pid").exists()
@@ -183,7 +185,7 @@ fn a_signal_ends_the_step_on_the_node_and_then_the_run() {
 fn a_signal_before_the_delivery_withdraws_the_step() {
     let aws = Aws::start();
     let site = Site::new(&aws, "undelivered-yet", 1, Pace::Quick);
-    site.job(&(waiting(&site) + &cleanup(&format!("touch '{}'", site.path("cleaned")))));
+    site.cancelling_job(&(waiting(&site) + &cleanup(&format!("touch '{}'", site.path("cleaned")))));
     aws.fault(&json!({"action": "SendCommand", "mode": "late", "seconds": 600}));
     let child = site.start(&["run", "hello"]);
     until("the step was sent", 60, || !site.sent(0).is_empty());

@@ -87,7 +87,7 @@ fn an_adopting_claim_says_held_before_it_waits_and_no_call_is_wasted() {
         (LockState::Held, None, 1)
     );
     let more = |name| calls.get(name).unwrap_or(&0) - before.get(name).unwrap_or(&0);
-    // To choose and to decide again; the first two of three reads; to justify the claim; the claim, and that it is held.
+    // To choose, to decide again, and to look for more that was left; the first two of three reads; to justify the claim; the claim, and that it is held.
     assert_eq!(
         [
             more("read_fleet"),
@@ -95,7 +95,7 @@ fn an_adopting_claim_says_held_before_it_waits_and_no_call_is_wasted() {
             more("read_tags"),
             more("write")
         ],
-        [2, 2, 1, 2]
+        [3, 2, 1, 2]
     );
 }
 
@@ -241,7 +241,7 @@ fn a_run_hidden_under_another_lock_is_gone_on_with() {
 #[test]
 fn a_signal_ends_an_adopted_run_in_order() {
     for at in (0..60).map(|n| Duration::from_millis(n * 733)) {
-        let rules = rules(with_cleanup(2));
+        let rules = rules(cancelling(with_cleanup(2)));
         let world = left_running(&rules, 3_400);
         let found = world.store.tags("a")["lock"].clone();
         let (round, events) = interrupted(&world, &rules, at, None);
@@ -269,15 +269,22 @@ fn a_signal_ends_an_adopted_run_in_order() {
 }
 
 #[test]
-fn one_invocation_for_one_node_adopts_what_was_left_before_it_claims() {
+fn what_is_adopted_does_not_count_towards_the_nodes_to_be_claimed() {
     let mut job = job();
     job.limits.nodes = 2;
     let rules = rules(job);
     let world = left_running(&rules, 1_700);
     world.store.change("b", |node| node.tags.clear());
     let (round, _) = once(&world, &rules);
+    assert_eq!((round.counts.claimed, round.counts.committed), (2, 2));
+    let served = |node: &str| world.store.tags(node).contains_key("last-repair");
+    assert!(served("a") && served("b"));
+    // An invocation for no new node adopts all the same.
+    let world = left_running(&rules, 1_700);
+    world.store.change("b", |node| node.tags.clear());
+    let (round, _) = invoke(&world, &rules, &orders(Some(0), 1));
     assert_eq!((round.counts.claimed, round.counts.committed), (1, 1));
-    assert!(world.store.tags("a").contains_key("last-repair") && world.store.tags("b").is_empty());
+    assert!(world.store.tags("b").is_empty());
 }
 
 #[test]

@@ -53,7 +53,7 @@ fn a_signal_at_any_moment_ends_the_run_in_order() {
                 when: When::Always,
             });
             let world = World::new(vec![node("a", &[])], consistency, 1);
-            let (round, _) = interrupted(&world, &rules(job), at, None);
+            let (round, _) = interrupted(&world, &rules(cancelling(job)), at, None);
             let tags = world.store.tags("a");
             assert!(
                 !tags.contains_key("lock"),
@@ -84,7 +84,7 @@ fn within_five_seconds_of_a_signal_the_lock_says_stopping() {
         when: When::Always,
     });
     let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
-    let rules = rules(job);
+    let rules = rules(cancelling(job));
     let look = async {
         world
             .clock

@@ -298,7 +298,8 @@ fn left_by_another(consistency: Consistency) -> (World, Rules) {
 #[test]
 fn a_signal_does_not_lose_the_record_of_an_abandoned_run() {
     for at in (0..40).map(|n| Duration::from_millis(n * 400)) {
-        let (world, rules) = left_by_another(Consistency::Eventual);
+        let (world, mut rules) = left_by_another(Consistency::Eventual);
+        rules.job.on_stop = OnStop::Cancel;
         let (_, events) = interrupted(&world, &rules, at, None);
         let tags = world.store.tags("a");
         if words(&events).contains(&"claimed") {

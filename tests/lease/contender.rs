@@ -9,7 +9,7 @@ use roundsman::model::decide::{Take, Wish, decide};
 use roundsman::model::id::{ClaimId, NodeId, RunId};
 use roundsman::model::lease::remove::{Removal, Removing};
 use roundsman::model::lease::{Answer, Input, Lease, Look, Next, Terms, Want};
-use roundsman::model::lock::{Lock, Seen};
+use roundsman::model::lock::Seen;
 use roundsman::model::node::Activity;
 use roundsman::model::outcome::Outcome;
 use roundsman::model::rule::Rule;
@@ -18,7 +18,7 @@ use roundsman::model::suspect::LeftRun;
 use roundsman::model::time::{Moment, Now};
 use roundsman::model::view::{Rules, View};
 
-use crate::scenario::{Kind, Scenario, ms};
+use crate::scenario::{Kind, Scenario};
 use crate::texts::Texts;
 use crate::world::{Op, Order, Tick, Val};
 
@@ -167,51 +167,6 @@ impl Contender {
             claims: 0,
             phase: Phase::Idle,
         }
-    }
-
-    /// The same contender, holding the first node since tick 0, with its step under way there; and the lock's value.
-    pub(crate) fn holding(mut self, scenario: &Scenario) -> (Self, Order, String, Option<String>) {
-        let terms = scenario.terms(self.kind);
-        let now = scenario.now(0, self.ahead);
-        let own = Lock {
-            run: RunId::new(ms(-10), 1),
-            claim: ClaimId::new(ms(-10), 2),
-            step: 1,
-            ..scenario.lock()
-        };
-        let (lease, value) = Lease::granted(own, &terms, now);
-        let order = Order {
-            kind: self.kind,
-            run: lease.lock().run,
-            claim: lease.claim_id(),
-            step: 1,
-            attempt: 1,
-            not_after: scenario.tick_of(lease.lock().until),
-        };
-        let mut visit = Visit {
-            node: 0,
-            lease,
-            take: Left::Free,
-            run: Run::new(),
-            awaited: Awaited::Nothing,
-            doing: Doing::Nothing,
-            wake: Moment::MAX,
-            waits_for: Some(order),
-            shown: Vec::new(),
-            attached: false,
-            fail: 0,
-            parking: false,
-            stops: false,
-        };
-        let lease = &mut visit.lease;
-        let renewal = scenario
-            .renewed
-            .then(|| crate::stopper::renewal(lease, &terms, now));
-        if let Next::Wait(until) = lease.on(&terms, now, Input::Want(Want::Keep)) {
-            visit.wake = until;
-        }
-        self.phase = Phase::Visits(Box::new(visit));
-        (self, order, value, renewal)
     }
 
     /// The visit, if it is in one.

@@ -2,7 +2,7 @@
 
 use roundsman::model::choose::Claimant;
 use roundsman::model::decide::standing::Standing;
-use roundsman::model::lease::{Answer, Input, Lease, Next, Terms, Want};
+use roundsman::model::lease::{Input, Lease, Next};
 use roundsman::model::node::Activity;
 use roundsman::model::run::Run;
 use roundsman::model::stop;
@@ -70,16 +70,4 @@ impl Turn<'_> {
         let over = visit.lease.over().expect("it was written over a lock");
         stop::stands(self.rules(after), view, &view.nodes[0], over)
     }
-}
-
-/// A renewal of a lease that nobody answers: what it writes.
-pub(crate) fn renewal(lease: &mut Lease, terms: &Terms, now: Now) -> String {
-    let step = lease.lock().step;
-    let next = lease.on(terms, now, Input::Want(Want::Step(step)));
-    let Next::Write { value, .. } = next else {
-        panic!("{next:?}");
-    };
-    let retry_in = std::time::Duration::from_secs(1);
-    lease.on(terms, now, Input::Wrote(Answer::Unknown { retry_in }));
-    value
 }

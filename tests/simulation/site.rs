@@ -167,6 +167,11 @@ fn invoked(
             only: None,
             max,
             parallel: 1 + u32::try_from(lots.below(3)).unwrap_or(0),
+            wait: match lots.below(4) {
+                0 => Some(Duration::ZERO),
+                1 => Some(seconds(60 + lots.below(600))),
+                _ => None,
+            },
         },
         period,
     }

@@ -52,6 +52,7 @@ pub(super) async fn run(context: &Context, args: args::Run) -> Result<Exit, Fail
         },
         only,
         parallel: args.parallel,
+        wait: args.for_,
     };
     let (round, signal) = Box::pin(serve(context, &rules, &world, &orders)).await?;
     if !context.json() && !context.look.quiet {

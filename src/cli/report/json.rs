@@ -219,7 +219,10 @@ fn details(kind: &EventKind) -> Option<(&'static str, Value)> {
             json!({ "step": step, "reason": reason.label(), "count": count }),
         ),
         EventKind::Released => ("released", json!({})),
-        EventKind::Parked { until } => ("parked", json!({ "until": format_stamp(*until) })),
+        EventKind::Parked { why, step, until } => (
+            "parked",
+            json!({ "why": why.label(), "step": step, "until": format_stamp(*until) }),
+        ),
         EventKind::Finished(counts) => (
             "finished",
             json!({ "claimed": counts.claimed, "committed": counts.committed, "failed": counts.failed, "parked": counts.parked,

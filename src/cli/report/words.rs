@@ -2,7 +2,7 @@
 
 use crate::cli::report::text::harmless_line;
 use crate::cli::report::times::near;
-use crate::event::{Event, EventKind};
+use crate::event::{Event, EventKind, ParkedFor};
 use crate::model::lock::LockState;
 use crate::model::outcome::Outcome;
 use crate::model::span::short_span;
@@ -90,19 +90,34 @@ pub(super) fn sentence(event: &Event, node: &str) -> Option<(Weight, String)> {
             (Weight::Error, format!("failed {place} ({reason}){often}"))
         }
         EventKind::Released => (Weight::Info, "released".to_owned()),
-        EventKind::Parked { until: end } => (
-            Weight::Info,
-            format!(
-                "left to the next invocation, its lease runs until {}",
-                until(*end)
-            ),
-        ),
+        EventKind::Parked { why, step, .. } => (Weight::Info, parked(*why, *step)),
         EventKind::Warned { message } => {
             return Some((Weight::Warning, warning(event, message, node)));
         }
         EventKind::Chosen { .. } | EventKind::Finished(_) => return None,
     };
     Some((weight, format!("{node}: {what}")))
+}
+
+/// A run is left.
+fn parked(why: ParkedFor, step: u32) -> String {
+    let far = match step {
+        0 => "no step has begun".to_owned(),
+        step => format!("step {step} was begun last"),
+    };
+    match why {
+        ParkedFor::Signal => format!(
+            "parked (told to stop): {far}, and what runs there goes on; the next `run` of this job takes it up"
+        ),
+        ParkedFor::Time => format!(
+            "parked (the time of --for is up): {far}, and what runs there goes on; the next `run` of this job takes it up"
+        ),
+        ParkedFor::Hold => {
+            format!(
+                "parked (on hold): {far}; the next `run` of this job takes it up when the hold is gone"
+            )
+        }
+    }
 }
 
 /// A run is gone on with.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::engine::round::{Orders, Served};
-use crate::engine::visit::Visited;
+use crate::engine::visit::{Begin, Visited};
 use crate::event::Counts;
-use crate::model::decide::Row;
+use crate::model::decide::{Row, Take};
 use crate::model::id::NodeId;
 use crate::model::run::Result as RunResult;
 use crate::model::time::Moment;
@@ -19,6 +19,25 @@ const LOSSES_MAX: u32 = 16;
 /// How often in a row a claim may not be answered in time, or be refused, before the invocation gives up.
 const NOT_CLAIMED_MAX: u32 = 3;
 
+/// What is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// What the own job left behind, and what may be claimed.
+    Any,
+    /// Only what the own job left behind.
+    Left,
+}
+
+/// Every run that the own job left behind is looked at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Left {
+    /// There may be more of them.
+    #[default]
+    ToLookAt,
+    /// A look that could have shown more of them showed none.
+    LookedAt,
+}
+
 #[derive(Default)]
 pub(super) struct State {
     pub(super) counts: Counts,
@@ -28,8 +47,14 @@ pub(super) struct State {
     pub(super) served: Vec<Served>,
     /// Nodes in hand or served by this invocation.
     pub(super) skip: BTreeSet<NodeId>,
-    /// Nodes with work begun or being claimed.
+    /// Nodes newly claimed, or being claimed.
     pub(super) taken: u32,
+    /// Those of them in hand now.
+    new_in_hand: BTreeSet<NodeId>,
+    /// What the own job left behind.
+    left: Left,
+    /// From then on what runs on nodes is left to the next invocation, and nothing is taken after a first look.
+    pub(super) leave_at: Moment,
     pub(super) not_claimed: u32,
     /// The latest claim that was not answered in time: told when nothing else came of the invocation.
     pub(super) unanswered: Option<PortError>,
@@ -42,16 +67,51 @@ pub(super) struct State {
 }
 
 impl State {
-    /// Whether another node may be looked for.
-    pub(super) fn wants_more(&self, orders: &Orders, in_hand: usize) -> bool {
-        let room =
-            orders.max.is_none_or(|max| self.taken < max) && in_hand < orders.parallel as usize;
-        room && self.error.is_none() && !self.idle && self.losses < LOSSES_MAX
+    /// An invocation that leaves what runs on nodes from that moment on.
+    pub(super) fn until(leave_at: Moment) -> Self {
+        Self {
+            leave_at,
+            ..Self::default()
+        }
+    }
+
+    /// What may be looked for now, if anything.
+    pub(super) fn wants(&self, orders: &Orders, now: Moment) -> Option<Wanted> {
+        // `--for 0s` waits for nothing, and takes what can be taken all the same.
+        let waits = orders.wait.is_some_and(|wait| wait > Duration::ZERO);
+        let over = waits && now >= self.leave_at;
+        if over || self.error.is_some() || self.idle || self.losses >= LOSSES_MAX {
+            return None;
+        }
+        let room = orders.max.is_none_or(|max| self.taken < max)
+            && self.new_in_hand.len() < orders.parallel as usize;
+        match (room, self.left) {
+            (true, _) => Some(Wanted::Any),
+            (false, Left::ToLookAt) => Some(Wanted::Left),
+            (false, Left::LookedAt) => None,
+        }
+    }
+
+    /// Takes in what a look leads to.
+    pub(super) fn took(&mut self, begin: Option<&Begin>) {
+        self.idle = begin.is_none();
+        let adopts = begin.is_some_and(|begin| matches!(begin.take, Take::Adopt { .. }));
+        // What was left goes before what is free, so there is nothing more of it.
+        if !adopts {
+            self.left = Left::LookedAt;
+        }
+        let Some(begin) = begin else { return };
+        self.skip.insert(begin.node.id.clone());
+        if !adopts {
+            self.taken += 1;
+            self.new_in_hand.insert(begin.node.id.clone());
+        }
     }
 
     /// Counts how a visit ended; `true`: the next claim waits a random while.
     pub(super) fn count(&mut self, node: &NodeId, visited: Visited, took: Duration) -> bool {
         self.idle = false;
+        let new = self.new_in_hand.remove(node);
         if let Visited::Recorded(result) = &visited {
             self.served.push(Served {
                 node: node.clone(),
@@ -78,7 +138,7 @@ impl State {
                 ..
             }) => {
                 self.counts.claims_lost += 1;
-                return self.lost(node);
+                return self.lost(node, new);
             }
             Visited::NotClaimed(error) => {
                 self.not_claimed += 1;
@@ -89,7 +149,7 @@ impl State {
                 if !passing || self.not_claimed >= NOT_CLAIMED_MAX {
                     self.error = Some(error);
                 }
-                return self.lost(node);
+                return self.lost(node, new);
             }
             Visited::LeaseLost(error) => {
                 self.counts.leases_lost += 1;
@@ -98,14 +158,19 @@ impl State {
                 }
             }
             Visited::Outside(error) => self.error = Some(error),
+            Visited::Parked => self.counts.parked += 1,
             Visited::Left => self.cut_short = true,
         }
         false
     }
 
-    fn lost(&mut self, node: &NodeId) -> bool {
+    fn lost(&mut self, node: &NodeId, new: bool) -> bool {
         self.losses += 1;
-        self.taken -= 1;
+        self.taken -= u32::from(new);
+        // What was left there is looked at again.
+        if !new {
+            self.left = Left::ToLookAt;
+        }
         self.skip.remove(node);
         true
     }

@@ -1,15 +1,16 @@
 //! The next node: looked for, decided on, and taken.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::engine::observe::observe;
-use crate::engine::round::state::State;
+use crate::engine::round::state::{State, Wanted};
 use crate::engine::stop::{Stop, Urgency};
 use crate::engine::visit::Begin;
 use crate::event::EventKind;
-use crate::model::choose::{self, Choice, Claimant, choose};
+use crate::model::choose::{self, Choice, Claimant, choose, left_behind};
 use crate::model::decide::{Row, Wish, decide};
 use crate::model::id::{ClaimId, NodeId, RunId};
 use crate::model::lease::remove::{Removal, Removing};
@@ -23,6 +24,26 @@ use crate::port::{Clock, ErrorKind, PortError, Ports, Put, Store, WriteError};
 /// How often leftover locks are removed before one look is given up, and how long apart where reads may be stale.
 const REMOVALS_MAX: u32 = 32;
 const REMOVALS_APART: Duration = Duration::from_secs(1);
+
+/// What the next node is looked for by.
+pub(super) struct Seek {
+    /// Which nodes.
+    pub(super) wish: Wish,
+    /// What may be taken.
+    pub(super) wanted: Wanted,
+    /// Whether a claim was lost before: then by lot.
+    pub(super) lost: bool,
+}
+
+impl Seek {
+    /// The rows from which one is chosen.
+    fn among<'r>(&self, rows: &'r [Row]) -> Cow<'r, [Row]> {
+        match self.wanted {
+            Wanted::Any => Cow::Borrowed(rows),
+            Wanted::Left => Cow::Owned(left_behind(rows)),
+        }
+    }
+}
 
 /// What a look for the next node gave.
 pub(super) struct Taken {
@@ -50,10 +71,9 @@ impl<P: Ports> Engine<'_, P> {
             self.warn_once(&rows, state);
             state.last_look = Some((view, rows));
         }
-        state.idle = taken.begin.is_none();
-        let begin = taken.begin?;
-        state.taken += 1;
-        state.skip.insert(begin.node.id.clone());
+        state.took(taken.begin.as_ref());
+        let mut begin = taken.begin?;
+        begin.leave_at = state.leave_at;
         Some(begin)
     }
 
@@ -61,8 +81,8 @@ impl<P: Ports> Engine<'_, P> {
     pub(super) async fn take_later(
         &self,
         terms: Terms,
-        wish: Wish,
-        (not_before, lost): (Moment, bool),
+        seek: Seek,
+        not_before: Moment,
         mut stop: Stop,
     ) -> Result<Taken, PortError> {
         tokio::select! {
@@ -70,16 +90,16 @@ impl<P: Ports> Engine<'_, P> {
             _ = stop.more_than(Urgency::Go) => return Ok(Taken { begin: None, look: None }),
             () = self.sleep_until(not_before) => {}
         }
-        self.take(&terms, &wish, lost).await
+        self.take(&terms, &seek).await
     }
 
     /// Looks, decides, and takes the first node that may be taken.
-    async fn take(&self, terms: &Terms, wish: &Wish, lost: bool) -> Result<Taken, PortError> {
+    async fn take(&self, terms: &Terms, seek: &Seek) -> Result<Taken, PortError> {
         for _ in 0..REMOVALS_MAX {
             let (chosen, view, rows) = if terms.transactional {
-                self.transact(terms, wish).await?
+                self.transact(terms, seek).await?
             } else {
-                self.choose(wish, lost).await?
+                self.choose(seek).await?
             };
             let begin = match chosen {
                 Chosen::Begin(begin) => Some(*begin),
@@ -104,13 +124,13 @@ impl<P: Ports> Engine<'_, P> {
             .with_help("the next invocation goes on; look with `status` whose they are"))
     }
 
-    async fn choose(&self, wish: &Wish, lost: bool) -> Result<(Chosen, View, Vec<Row>), PortError> {
+    async fn choose(&self, seek: &Seek) -> Result<(Chosen, View, Vec<Row>), PortError> {
         let view = observe(self.ports, self.rules, None).await?;
         self.check_clock()?;
-        let rows = decide(self.rules, &view, wish);
+        let rows = decide(self.rules, &view, &seek.wish);
         let claim = ClaimId::new(epoch_ms(self.now()), self.ports.clock().random());
-        let claimant = self.claimant(claim, lost);
-        let chosen = match choose(self.rules, &view, &rows, &claimant) {
+        let claimant = self.claimant(claim, seek.lost);
+        let chosen = match choose(self.rules, &view, &seek.among(&rows), &claimant) {
             Choice::Nothing => Chosen::Nothing,
             Choice::Remove { node, found } => Chosen::Leftover { node, found },
             Choice::Claim(chosen) => {
@@ -125,10 +145,12 @@ impl<P: Ports> Engine<'_, P> {
     async fn transact(
         &self,
         terms: &Terms,
-        wish: &Wish,
+        seek: &Seek,
     ) -> Result<(Chosen, View, Vec<Row>), PortError> {
         let proposed = ClaimId::new(epoch_ms(self.now()), self.ports.clock().random());
         let key = self.rules.keys.lock.clone();
+        // Whatever has to be asked of nodes is asked before: a transaction keeps everybody else out.
+        let asked = observe(self.ports, self.rules, None).await?;
         let decide = |nodes, claim| {
             let now = self.now();
             let view = View {
@@ -136,10 +158,10 @@ impl<P: Ports> Engine<'_, P> {
                 nodes,
                 evidence: BTreeMap::new(),
             }
-            .without_evidence();
-            let rows = decide(self.rules, &view, wish);
+            .with_evidence_of(&asked, self.rules);
+            let rows = decide(self.rules, &view, &seek.wish);
             let claimant = self.claimant(claim, false);
-            let (grant, chosen) = match choose(self.rules, &view, &rows, &claimant) {
+            let (grant, chosen) = match choose(self.rules, &view, &seek.among(&rows), &claimant) {
                 Choice::Nothing => (None, Chosen::Nothing),
                 Choice::Remove { node, found } => (None, Chosen::Leftover { node, found }),
                 Choice::Claim(chosen) => {
@@ -237,12 +259,14 @@ enum Chosen {
 
 fn begin(view: &View, chosen: choose::Chosen, lease: Lease, granted: bool) -> Begin {
     Begin {
-        node: chosen.node,
         lease,
         granted,
         take: chosen.take,
         stops: None,
         fleet: view.nodes.iter().map(|node| node.id.clone()).collect(),
+        commands: view.commands(&chosen.node.id),
+        node: chosen.node,
+        leave_at: Moment::MAX,
     }
 }
 

@@ -9,7 +9,6 @@ use crate::model::backoff::backoff;
 use crate::model::decide::standing::{Mine, standing};
 use crate::model::lease::{Answer, Input, Look, Next};
 use crate::model::lock::Seen;
-use crate::model::node::Evidence;
 use crate::model::record::{Fail, FailReason};
 use crate::model::run::Result as RunResult;
 use crate::model::span::format_span;
@@ -102,13 +101,9 @@ impl<'a, P: Ports> Visit<'a, P> {
                     let value = tags
                         .as_ref()
                         .and_then(|tags| tags.get(key.as_str()).cloned());
-                    let commands = match view.evidence.get(&node) {
-                        Some(Evidence::Commands(commands)) => commands.clone(),
-                        Some(Evidence::None | Evidence::Unavailable(_)) | None => Vec::new(),
-                    };
                     Landed {
                         tags,
-                        commands: Some(commands),
+                        commands: Some(view.commands(&node)),
                         ..looked(value, Some(stands))
                     }
                 })

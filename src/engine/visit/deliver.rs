@@ -22,6 +22,9 @@ const REPORT_WITHIN: Duration = Duration::from_secs(120);
 /// What the loop and the step's future share.
 pub(super) struct Told {
     pub(super) cancel: tokio::sync::Notify,
+    /// The send was answered.
+    pub(super) answered: tokio::sync::Notify,
+    pub(super) sent: Cell<bool>,
     pub(super) cancelled: Cell<bool>,
     /// The provider would not take it for now.
     pub(super) not_taken: Cell<bool>,
@@ -33,6 +36,8 @@ impl Told {
     pub(super) fn nothing() -> Self {
         Self {
             cancel: tokio::sync::Notify::new(),
+            answered: tokio::sync::Notify::new(),
+            sent: Cell::new(false),
             cancelled: Cell::new(false),
             not_taken: Cell::new(false),
             within: Cell::new(GRACE),
@@ -69,6 +74,8 @@ pub(super) async fn deliver<S: Shell, C: Clock>(
         Err(WriteError::Changed) => return Delivery::Undelivered("it was refused".to_owned()),
         Err(WriteError::Unknown(error)) => return Delivery::Unknown(error.message),
     };
+    told.sent.set(true);
+    told.answered.notify_one();
     let patience = Patience {
         in_trouble: order.timeout + END_WITHIN,
         at_most: Moment::MAX,

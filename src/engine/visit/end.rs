@@ -2,7 +2,7 @@
 
 use crate::engine::visit::step::Underway;
 use crate::engine::visit::{Awaited, Visit, Visited};
-use crate::event::EventKind;
+use crate::event::{EventKind, ParkedFor};
 use crate::model::lease::{End, Next};
 use crate::port::{ErrorKind, PortError, Ports};
 
@@ -46,10 +46,17 @@ impl<'a, P: Ports> Visit<'a, P> {
                 }
             }
             End::Parked => {
+                let why = match self.awaited {
+                    Awaited::Parked(why) => why,
+                    _ => ParkedFor::Signal,
+                };
+                let lock = self.lease.lock();
                 self.tell(EventKind::Parked {
-                    until: self.lease.lock().until,
+                    why,
+                    step: lock.step,
+                    until: lock.until,
                 });
-                Visited::Left
+                Visited::Parked
             }
             End::LeaseLost { why } => {
                 let error = self.error.clone().filter(|_| self.trouble > 0);

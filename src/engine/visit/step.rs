@@ -30,6 +30,7 @@ pub(super) struct Underway<'a> {
     future: Pin<Box<dyn Future<Output = Ended> + 'a>>,
     told: Rc<Told>,
     on: On,
+    had_ended: bool,
 }
 
 /// Whose attempt it was.
@@ -69,6 +70,28 @@ impl Ended {
 }
 
 impl Underway<'_> {
+    pub(super) fn on(&self) -> On {
+        self.on
+    }
+
+    pub(super) fn told(&self) -> Rc<Told> {
+        Rc::clone(&self.told)
+    }
+
+    /// Whether it is known to have been sent.
+    pub(super) fn is_sent(&self) -> bool {
+        self.told.sent.get()
+    }
+
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.told.cancelled.get()
+    }
+
+    /// Whether it had ended already when it was attached to: its end is known in a moment.
+    pub(super) fn had_ended(&self) -> bool {
+        self.had_ended
+    }
+
     /// Has the step end: TERM, and KILL after a while.
     pub(super) fn cancel(&self) {
         self.told.cancelled.set(true);
@@ -90,6 +113,14 @@ impl Underway<'_> {
 pub(super) async fn over(underway: &mut Option<Underway<'_>>) -> Ended {
     match underway {
         Some(underway) => underway.future.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until the send was answered; for ever, when there is none.
+pub(super) async fn sent(told: Option<Rc<Told>>) {
+    match told {
+        Some(told) => told.answered.notified().await,
         None => std::future::pending().await,
     }
 }
@@ -165,7 +196,12 @@ impl<'a, P: Ports> Visit<'a, P> {
                 took: Some(took),
             }
         });
-        Some(Underway { future, told, on })
+        Some(Underway {
+            future,
+            told,
+            on,
+            had_ended: false,
+        })
     }
 
     /// Waits for what an earlier claim has sent, as if it had been sent now. Nothing is started.
@@ -188,6 +224,8 @@ impl<'a, P: Ports> Visit<'a, P> {
             None => later(self.own().until, UNTOLD),
         };
         let told = Rc::new(Told::nothing());
+        told.sent.set(true);
+        let had_ended = command.activity == Activity::Finished;
         let (shared, node) = (Rc::clone(&told), self.node.clone());
         let future = Box::pin(async move {
             let (shell, clock) = (engine.ports.node(), engine.ports.clock());
@@ -212,6 +250,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             future,
             told,
             on: On::Node,
+            had_ended,
         };
         if cancel {
             underway.cancel();

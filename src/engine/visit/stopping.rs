@@ -3,6 +3,7 @@
 use crate::engine::stop::Urgency;
 use crate::engine::visit::step::Underway;
 use crate::engine::visit::{Awaited, Visit};
+use crate::model::job::On;
 use crate::model::lease::{Input, Next, Want};
 use crate::port::Ports;
 
@@ -14,6 +15,7 @@ impl<'a, P: Ports> Visit<'a, P> {
         underway: Option<&mut Underway<'a>>,
     ) -> Next {
         self.urgency = urgency;
+        self.told_at = self.told_at.min(self.engine.now().boot);
         if self.held_at.is_none() {
             return self.feed(Input::GiveUp);
         }
@@ -22,7 +24,14 @@ impl<'a, P: Ports> Visit<'a, P> {
             self.awaited,
             Awaited::Record | Awaited::Release | Awaited::Abandoned
         );
-        if self.is_cleaning_up() || ending || self.halting.is_some() {
+        let parks = self.parks_for_signal().is_some()
+            && match underway.as_ref() {
+                Some(underway) => underway.on() == On::Node && self.may_leave(),
+                None => self.may_park(),
+            };
+        // Parking follows by itself, when what is under way has been sent.
+        let carried_through = self.is_cleaning_up() || ending || self.halting.is_some();
+        if parks || carried_through {
             return self.feed(Input::Woke);
         }
         self.begin_stopping(underway)

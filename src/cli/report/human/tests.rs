@@ -2,6 +2,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::*;
+use crate::event::ParkedFor;
 use crate::model::lock::LockState;
 use crate::model::record::FailReason;
 
@@ -71,6 +72,20 @@ fn finished(outcome: Outcome, status: Option<i32>, output: &str) -> EventKind {
     }
 }
 
+fn parked(why: ParkedFor, until: jiff::Timestamp) -> EventKind {
+    EventKind::Parked {
+        why,
+        step: 1,
+        until,
+    }
+}
+
+fn lost(why: &str) -> EventKind {
+    EventKind::LeaseLost {
+        why: why.to_owned(),
+    }
+}
+
 fn day() -> Vec<Event> {
     let until = "2026-11-23T00:30:00Z".parse().expect("a time");
     let started = |attempt| EventKind::StepStarted {
@@ -128,13 +143,10 @@ fn day() -> Vec<Event> {
                 why: "another claim stands".to_owned(),
             },
         ),
-        event(
-            "i-2",
-            EventKind::LeaseLost {
-                why: "it could not be renewed".to_owned(),
-            },
-        ),
-        event("i-2", EventKind::Parked { until }),
+        event("i-2", lost("it could not be renewed")),
+        event("i-2", parked(ParkedFor::Time, until)),
+        event("i-3", parked(ParkedFor::Signal, until)),
+        event("i-3", parked(ParkedFor::Hold, until)),
         Event {
             node: None,
             ..event("", EventKind::Finished(crate::event::Counts::default()))
