@@ -164,20 +164,8 @@ pub async fn visit<P: Ports>(
     begin: Begin,
     mut stop: Stop,
 ) -> Visited {
-    let Begin {
-        node,
-        lease,
-        granted,
-        take,
-        stops,
-        commands,
-        fleet,
-        leave_at,
-    } = begin;
-    let mut visit = Visit::new(engine, terms, wish, node, &fleet, lease, take);
-    visit.halting = stops.map(Halting::new);
-    visit.commands = commands;
-    visit.leave_at = leave_at;
+    let (granted, fleet) = (begin.granted, begin.fleet.clone());
+    let mut visit = Visit::new(engine, terms, wish, begin, &fleet);
     visit.tell_chosen();
     let mut hands = Hands {
         flight: None,
@@ -273,11 +261,12 @@ impl<'a, P: Ports> Visit<'a, P> {
         engine: &'a Engine<'a, P>,
         terms: Terms,
         wish: &'a Wish,
-        node: Node,
+        begin: Begin,
         fleet: &'a [NodeId],
-        lease: Lease,
-        take: Take,
     ) -> Self {
+        let Begin {
+            node, lease, take, ..
+        } = begin;
         let abandoned = match &take {
             Take::Over { run, .. } => Some(run.clone()),
             Take::Free | Take::Adopt { .. } | Take::Remove { .. } => None,
@@ -287,20 +276,20 @@ impl<'a, P: Ports> Visit<'a, P> {
             terms,
             wish,
             tags: node.tags.clone(),
-            commands: Vec::new(),
+            commands: begin.commands,
             node,
             fleet,
             lease,
             run: Run::new(),
             awaited: Awaited::Claim,
             take,
-            halting: None,
+            halting: begin.stops.map(Halting::new),
             abandoned,
             held_at: None,
             done_at: None,
             urgency: Urgency::Go,
             told_at: Moment::MAX,
-            leave_at: Moment::MAX,
+            leave_at: begin.leave_at,
             trouble: 0,
             error: None,
             unrecorded: None,
