@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::engine::observe::observe_node;
 use crate::engine::round::take::epoch_ms;
 use crate::engine::stop::{Stop, Urgency};
-use crate::engine::visit::{Begin, Visited, visit};
+use crate::engine::visit::{Begin, Visited, for_good, visit};
 use crate::model::choose::Claimant;
 use crate::model::decide::Wish;
 use crate::model::id::{ClaimId, RunId};
@@ -32,7 +32,7 @@ pub enum Halted {
     Over,
     /// Nothing was stopped.
     Not(NoStop),
-    /// Every claim was lost: why the last was.
+    /// No claim held: why the last was lost.
     ClaimLost {
         /// A sentence.
         why: String,
@@ -78,7 +78,7 @@ pub async fn halt<P: Ports>(
     let transactional = engine.ports.store().consistency() == Consistency::Transactional;
     let terms = Terms::of(engine.rules, transactional);
     let wish = Wish::default();
-    let mut lost = None;
+    let mut lost = Halted::Over;
     for _ in 0..stop::TRIES {
         let taken = if transactional {
             engine.take_to_stop_at_once(&terms, node, only).await
@@ -87,24 +87,23 @@ pub async fn halt<P: Ports>(
         };
         let (begin, target) = match taken {
             Ok(Found::Begin(begun)) => *begun,
-            // It was there before: it has been let go of, or somebody else has begun there since.
-            Ok(Found::Not(NoStop::Free | NoStop::AnotherRun(_))) if lost.is_some() => {
+            // It was there before: it has been recorded, or let go of, or somebody else has begun there since.
+            Ok(Found::Not(NoStop::Free | NoStop::AnotherRun(_) | NoStop::Over(_))) => {
                 return Halted::Over;
             }
             Ok(Found::Not(no)) => return Halted::Not(no),
             Err(error) => return Halted::Outside(error),
         };
         let found = Box::new(target.found.lock);
-        lost = Some(
-            match visit(engine, terms, &wish, begin, told.clone()).await {
-                Visited::Recorded(result) => return Halted::Stopped { found, result },
-                Visited::LeaseLost(error) => return Halted::LeaseLost(error),
-                Visited::Outside(error) => return Halted::Outside(error),
-                Visited::Left | Visited::Parked => return Halted::Left,
-                Visited::ClaimLost { why } => why,
-                Visited::NotClaimed(error) => error.message,
-            },
-        );
+        lost = match visit(engine, terms, &wish, begin, told.clone()).await {
+            Visited::Recorded(result) => return Halted::Stopped { found, result },
+            Visited::LeaseLost(error) => return Halted::LeaseLost(error),
+            Visited::Outside(error) => return Halted::Outside(error),
+            Visited::Left | Visited::Parked => return Halted::Left,
+            Visited::NotClaimed(error) if for_good(&error) => return Halted::Outside(error),
+            Visited::NotClaimed(error) => Halted::Outside(error),
+            Visited::ClaimLost { why } => Halted::ClaimLost { why },
+        };
         if told.urgency() > Urgency::Go {
             return Halted::Left;
         }
@@ -116,9 +115,7 @@ pub async fn halt<P: Ports>(
             () = engine.sleep_until(until) => {}
         }
     }
-    Halted::ClaimLost {
-        why: lost.unwrap_or_default(),
-    }
+    lost
 }
 
 impl<P: Ports> Engine<'_, P> {

@@ -20,6 +20,7 @@ use tokio::select;
 
 use crate::engine::Engine;
 use crate::engine::stop::{Stop, Urgency};
+pub(in crate::engine) use crate::engine::visit::end::for_good;
 use crate::engine::visit::halting::{Halt, Halting};
 use crate::engine::visit::step::Underway;
 use crate::event::{EventKind, ParkedFor};
