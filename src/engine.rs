@@ -5,6 +5,7 @@
 //! [`operate`] is what operators do by hand, [`probe`] measures the store. All are generic over the ports and tell what happened as events.
 
 pub mod halt;
+pub mod leave;
 pub mod observe;
 pub mod operate;
 pub mod probe;

@@ -125,6 +125,9 @@ fn twenty_years_of_bad_weather_break_no_promise() {
     }
     for (seed, violation) in &known {
         say(&format!("done again, seed {seed}: {}", violation.what));
+        if campaign.worlds == 1 {
+            say(&campaign.explain(*seed, violation));
+        }
     }
     let often = outcome.count(Promise::NotDoneAgain) * DONE_AGAIN_ONCE_IN;
     if let Some((seed, violation)) = known.first()

@@ -5,7 +5,6 @@ use crate::engine::observe::observe_node;
 use crate::engine::round::take::epoch_ms;
 use crate::engine::stop::{Stop, Urgency};
 use crate::engine::visit::{Begin, Visited, for_good, visit};
-use crate::model::choose::Claimant;
 use crate::model::decide::Wish;
 use crate::model::id::{ClaimId, RunId};
 use crate::model::job::Selector;
@@ -119,16 +118,6 @@ pub async fn halt<P: Ports>(
 }
 
 impl<P: Ports> Engine<'_, P> {
-    fn stopper(&self, claim: ClaimId) -> Claimant<'_> {
-        Claimant {
-            owner: self.owner,
-            claim,
-            // A stop begins no run.
-            run: RunId::new(claim.epoch_ms(), 0),
-            lot: None,
-        }
-    }
-
     async fn take_to_stop(&self, node: &Node, only: RunId) -> Result<Found, PortError> {
         let view = observe_node(self.ports, node).await?;
         self.check_clock()?;
@@ -138,7 +127,7 @@ impl<P: Ports> Engine<'_, P> {
             Err(no) => return Ok(Found::Not(no)),
         };
         let claim = ClaimId::new(epoch_ms(self.now()), self.ports.clock().random());
-        let own = stop::own_lock(self.rules, &target, &self.stopper(claim));
+        let own = stop::own_lock(self.rules, &target, self.owner, claim);
         let lease = Lease::stop(own, target.found.clone());
         let begin = begin(&view, node, (lease, false), &target);
         Ok(Found::Begin(Box::new((begin, target))))
@@ -173,7 +162,7 @@ impl<P: Ports> Engine<'_, P> {
             match stop::target(self.rules, &view, node, Some(only)) {
                 Err(no) => (None, Found::Not(no)),
                 Ok(target) => {
-                    let own = stop::own_lock(self.rules, &target, &self.stopper(claim));
+                    let own = stop::own_lock(self.rules, &target, self.owner, claim);
                     let (lease, value) = Lease::granted(stop::granted(own), terms, now);
                     let grant = (node.id.clone(), Put::one(key, value));
                     let begin = begin(&view, node, (lease, true), &target);

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 
 use crate::model::id::{ClaimId, NodeId};
 use crate::model::job::NewNodes;
-use crate::model::limits::{Asking, Room, room};
+use crate::model::limits::{Asking, Over, Room, room};
 use crate::model::lock::{Lock, LockState, Seen};
 use crate::model::node::{Agent, Node, Service};
 use crate::model::reason::{Reason, Verdict};
@@ -353,16 +353,19 @@ impl Case<'_> {
             );
             return Some(ruling(Reason::Conflict, Some(until), why));
         }
-        // Going on with what is there asks no limit: else a limit lowered below the number of suspects frees none.
-        // What only evidence shows asks for room all the same, as a take-over does.
-        let hidden = rules.without.keeps(Rule::HiddenAsks)
-            && matches!(&self.left, Some((lock, Answer::Adopt(run))) if run.is_hidden_by(lock));
-        if self.goes_on() && !hidden && rules.without.keeps(Rule::AdoptFreely) {
+        let over = match &self.left {
+            // Removing a lock makes room.
+            Some((_, Answer::Remove)) => return None,
+            Some((_, Answer::Adopt(_))) => Over::Own,
+            Some((_, Answer::TakeOver(_))) => Over::Others,
+            Some((_, Answer::Wait { .. })) | None => Over::Free,
+        };
+        if over == Over::Own && !rules.without.keeps(Rule::OneByOne) {
             return None;
         }
         let asking = Asking {
             mine: self.mine,
-            over: hidden || matches!(self.left, Some((_, Answer::TakeOver(_)))),
+            over,
         };
         match room(rules, view, node, asking) {
             Room::Fits => None,

@@ -79,10 +79,10 @@
 //! - *A parker only parks.* Its unanswered write may have landed, and the run may be adopted at any time.
 //! - *An adoption says what it found* (`was`) and is written back when it is withdrawn, so that a run is never lost to an
 //!   adopter that dies or changes its mind.
-//! - *A run that only evidence shows asks for room*, as a take-over does: a late write may have brought a lock to a node
-//!   that nobody had counted.
-//! - *Adopting the run that a lock names asks no limit, and a take-over counts only claims that nobody may take over*: else a limit lowered below
-//!   the number of suspects, or filled by runs of a job that is gone, would never let anybody in again.
+//! - *Adopting asks nothing of what others left, and a take-over counts only claims that nobody may take over*: else a
+//!   limit lowered below the number of suspects, or filled by runs of a job that is gone, would never let anybody in again.
+//! - *But it waits for those at work* where they fill the limit: runs can be left on more nodes than that (a lock was taken
+//!   away, a limit lowered, a late write brought a lock to a node that nobody had counted), and are gone on with one by one.
 //! - *A holder reads its lock in time.* A write that is as late as may be lands at w + Z over the lock. The holder's next
 //!   read begins at most P and its reading interval later; the value's end is w + L, it is left alone until then + M,
 //!   whoever takes over may be S early, and settles for D. A third of L is too seldom where Z is near its bound.

@@ -10,8 +10,10 @@ use crate::model::id::{ClaimId, NodeId};
 use crate::model::job::{Count, Divider};
 use crate::model::lock::{LockState, Seen};
 use crate::model::node::{Node, Service};
+use crate::model::reason::Reason;
 use crate::model::rule::Rule;
 use crate::model::suspect::{Answer, judge};
+use crate::model::time::later;
 use crate::model::view::{Rules, View};
 
 /// Whether one more claim fits.
@@ -67,9 +69,21 @@ fn weigh(rules: &Rules, view: &View, node: &Node) -> Weight {
 pub struct Asking {
     /// Its id, once it is written.
     pub mine: Option<ClaimId>,
-    /// Whether it takes the node over from a run that another job left there, or goes on with one of its own that only
-    /// evidence shows.
-    pub over: bool,
+    /// What it is written over.
+    pub over: Over,
+}
+
+/// What a claim that asks for room is written over: a node that bears something is counted already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Over {
+    /// Nothing.
+    #[default]
+    Free,
+    /// A run that another job left.
+    Others,
+    /// A run of the own job: only who is at work elsewhere stands in its way, so that it waits at most until they are
+    /// done.
+    Own,
 }
 
 /// Whether a claim on `node` is within every limit.
@@ -128,13 +142,22 @@ fn room_in(
         .map(|other| (&other.id, weigh(rules, view, other)))
         .filter(|(_, weight)| weight.counts())
         .collect();
-    // A node that is counted already may be claimed, one at a time: claims alone decide. It failed, or bears what another
-    // job left; then others of which that is true as well do not stand in its way, or none of them could ever go first.
-    let over = over && rules.without.keeps(Rule::TakeOverCounted);
-    let counted_already = over || own.failed && rules.without.keeps(Rule::RetryFailed);
+    // A node that is counted already may be claimed, one at a time: claims alone decide. It failed, or bears what somebody
+    // left; then others of which that is true as well do not stand in its way, or none of them could ever go first.
+    let keeps = |rule| rules.without.keeps(rule);
+    let passes = |id: &NodeId| match over {
+        Over::Free => false,
+        Over::Others => keeps(Rule::TakeOverCounted) && is_left(rules, view, id),
+        Over::Own => keeps(Rule::AdoptFreely) && !is_at_work(rules, view, id),
+    };
+    let counted_already = match over {
+        Over::Free => own.failed && keeps(Rule::RetryFailed),
+        Over::Others => keeps(Rule::TakeOverCounted),
+        Over::Own => keeps(Rule::AdoptFreely),
+    };
     let claims = others
         .iter()
-        .filter(|(id, weight)| weight.claim.is_some() && !(over && is_left(rules, view, id)))
+        .filter(|(id, weight)| weight.claim.is_some() && !passes(id))
         .count();
     if others.len() < limit || (counted_already && claims < limit) {
         return Room::Fits;
@@ -186,6 +209,27 @@ fn is_left(rules: &Rules, view: &View, id: &NodeId) -> bool {
     lock.is_some_and(|(node, lock)| !matches!(judge(rules, view, node, &lock), Answer::Wait { .. }))
 }
 
+/// Whether somebody holds a node, or may hold it still, or something is in progress there. An unreadable lock says
+/// nothing of the kind.
+fn is_at_work(rules: &Rules, view: &View, id: &NodeId) -> bool {
+    let node = view.node(id);
+    let Some((node, lock)) = node.and_then(|node| Some((node, rules.lock(node).lock().cloned()?)))
+    else {
+        return false;
+    };
+    let held = lock.state != LockState::Parked && view.now < later(lock.until, rules.lease.margin);
+    let busy = |answer| {
+        matches!(
+            answer,
+            Answer::Wait {
+                reason: Reason::Locked | Reason::Busy,
+                ..
+            }
+        )
+    };
+    held || busy(judge(rules, view, node, &lock))
+}
+
 /// What must not be: entering because fewer than k others have a lower id. Only where the rule is taken out.
 fn outranked_by_few(
     rules: &Rules,
@@ -201,233 +245,4 @@ fn outranked_by_few(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::job::Per;
-    use crate::model::lock::{Lock, tests::sample};
-    use crate::model::view::tests::{node, now, rules, view};
-
-    fn lock(claim: u64, state: LockState) -> String {
-        Lock {
-            claim: ClaimId::new(claim, 0),
-            state,
-            until: crate::model::time::later(now(), std::time::Duration::from_secs(600)),
-            ..sample()
-        }
-        .format()
-    }
-
-    fn ask(rules: &Rules, nodes: Vec<Node>, mine: Option<u64>) -> Room {
-        let view = view(nodes);
-        let node = view.nodes[0].clone();
-        let asking = Asking {
-            mine: mine.map(|mine| ClaimId::new(mine, 0)),
-            over: false,
-        };
-        room(rules, &view, &node, asking)
-    }
-
-    fn full(room: &Room) -> bool {
-        matches!(room, Room::Full { .. })
-    }
-
-    #[test]
-    fn claims_failures_and_nodes_out_of_service_all_count() {
-        let rules = rules();
-        assert_eq!(
-            ask(&rules, vec![node("a", &[]), node("b", &[])], None),
-            Room::Fits
-        );
-        for tags in [
-            ("lock", lock(5, LockState::Held)),
-            ("lock", "yes".to_owned()),
-            ("fail-repair", "v1".to_owned()),
-        ] {
-            assert!(
-                full(&ask(
-                    &rules,
-                    vec![node("a", &[]), node("b", &[(tags.0, &tags.1)])],
-                    None
-                )),
-                "{tags:?}"
-            );
-        }
-        let mut out = node("b", &[]);
-        out.service = Service::Out {
-            why: "instance is stopped".to_owned(),
-            stopped: true,
-        };
-        assert!(full(&ask(&rules, vec![node("a", &[]), out], None)));
-    }
-
-    #[test]
-    fn what_is_not_counted_leaves_room() {
-        let mut rules = rules();
-        rules.job.limits.count = [Count::InWork].into();
-        assert_eq!(
-            ask(
-                &rules,
-                vec![node("a", &[]), node("b", &[("fail-repair", "v1")])],
-                None
-            ),
-            Room::Fits
-        );
-        rules.job.limits.jobs = vec!["backup".to_owned()];
-        assert_eq!(
-            ask(
-                &rules,
-                vec![
-                    node("a", &[]),
-                    node("b", &[("lock", &lock(5, LockState::Held))])
-                ],
-                None
-            ),
-            Room::Fits
-        );
-        assert!(full(&ask(
-            &rules,
-            vec![node("a", &[]), node("b", &[("lock", "unreadable")])],
-            None
-        )));
-    }
-
-    #[test]
-    fn a_node_counts_once_however_unwell_it_is() {
-        let mut rules = rules();
-        rules.job.limits.nodes = 2;
-        let held = lock(5, LockState::Held);
-        assert_eq!(
-            ask(
-                &rules,
-                vec![
-                    node("a", &[]),
-                    node("b", &[("lock", &held), ("fail-repair", "v1")])
-                ],
-                None
-            ),
-            Room::Fits
-        );
-    }
-
-    #[test]
-    fn a_failed_node_that_fills_the_limit_may_be_retried_one_at_a_time() {
-        let rules = rules();
-        let failed = || node("a", &[("fail-repair", "v1")]);
-        assert_eq!(ask(&rules, vec![failed()], None), Room::Fits);
-        assert_eq!(
-            ask(
-                &rules,
-                vec![failed(), node("b", &[("fail-repair", "v1")])],
-                None
-            ),
-            Room::Fits
-        );
-        assert!(full(&ask(
-            &rules,
-            vec![failed(), node("b", &[("lock", &lock(5, LockState::Held))])],
-            None
-        )));
-    }
-
-    #[test]
-    fn the_lowest_settling_claim_stays_and_the_others_withdraw() {
-        let rules = rules();
-        let nodes = |mine, other, state| {
-            vec![
-                node("a", &[("lock", &lock(mine, LockState::Settling))]),
-                node("b", &[("lock", &lock(other, state))]),
-            ]
-        };
-        assert_eq!(
-            ask(&rules, nodes(1, 2, LockState::Settling), Some(1)),
-            Room::Contended
-        );
-        assert!(full(&ask(
-            &rules,
-            nodes(2, 1, LockState::Settling),
-            Some(2)
-        )));
-        assert!(
-            full(&ask(&rules, nodes(1, 2, LockState::Held), Some(1))),
-            "a holder is not waited for"
-        );
-        assert!(full(&ask(&rules, nodes(1, 2, LockState::Parked), Some(1))));
-    }
-
-    #[test]
-    fn a_settling_claim_on_a_node_that_counts_without_it_as_well_is_not_waited_for() {
-        let settling = |claim| lock(claim, LockState::Settling);
-        let nodes = vec![
-            node("a", &[("lock", &settling(1))]),
-            node("b", &[("lock", &settling(2)), ("fail-repair", "v1")]),
-        ];
-        assert!(full(&ask(&rules(), nodes, Some(1))));
-    }
-
-    #[test]
-    fn of_two_failed_nodes_that_are_retried_the_lower_claim_stays() {
-        let rules = rules();
-        let nodes = |mine, other| {
-            let settling = |claim| lock(claim, LockState::Settling);
-            vec![
-                node("a", &[("lock", &settling(mine)), ("fail-repair", "v1")]),
-                node("b", &[("lock", &settling(other)), ("fail-repair", "v1")]),
-            ]
-        };
-        assert_eq!(ask(&rules, nodes(1, 2), Some(1)), Room::Contended);
-        assert!(full(&ask(&rules, nodes(2, 1), Some(2))));
-    }
-
-    #[test]
-    fn of_nodes_that_another_job_left_one_may_be_taken_over_at_a_time() {
-        let rules = rules();
-        let left = |id: &str, seconds| {
-            let lock = Lock {
-                job: crate::model::id::Name::new("backup").expect("a name"),
-                state: LockState::Held,
-                set: rules.lease.set(),
-                until: now()
-                    .checked_sub(jiff::SignedDuration::from_secs(seconds))
-                    .expect("a time"),
-                ..sample()
-            };
-            node(id, &[("lock", &lock.format())])
-        };
-        let ask = |nodes: Vec<Node>, over| {
-            let view = view(nodes);
-            let asking = Asking { mine: None, over };
-            room(&rules, &view, &view.nodes[0], asking)
-        };
-        let two = || vec![left("a", 4_000), left("b", 4_000)];
-        assert_eq!(ask(two(), true), Room::Fits);
-        assert!(
-            full(&ask(two(), false)),
-            "anything else finds them in its way"
-        );
-        let within_margin = vec![left("a", 4_000), left("b", 299)];
-        assert!(full(&ask(within_margin, true)), "b may still be at work");
-        let alive = vec![left("a", 4_000), left("b", -600)];
-        assert!(full(&ask(alive, true)));
-    }
-
-    #[test]
-    fn a_part_of_the_fleet_has_its_own_limit() {
-        let mut rules = rules();
-        rules.job.limits.nodes = 10;
-        rules.job.limits.per = vec![Per {
-            by: Divider::Tag("rack".to_owned()),
-            nodes: 1,
-        }];
-        let held = lock(5, LockState::Held);
-        let busy = node("b", &[("rack", "r1"), ("lock", &held)]);
-        assert!(full(&ask(
-            &rules,
-            vec![node("a", &[("rack", "r1")]), busy.clone()],
-            None
-        )));
-        assert_eq!(
-            ask(&rules, vec![node("a", &[("rack", "r2")]), busy], None),
-            Room::Fits
-        );
-    }
-}
+mod tests;

@@ -94,11 +94,12 @@ rules! {
     SettlingIsNoRun,
     /// A run that the tags account for is over. Without: one that died between commit and release is done again.
     AccountedIsOver,
-    /// Adopting asks no limit. Without: a limit lowered below the number of suspects frees none of them, for ever.
+    /// Adopting asks nothing of what others left. Without: a limit lowered below the number of suspects frees none of
+    /// them, for ever.
     AdoptFreely,
-    /// But a run that only evidence shows asks for room, as a take-over does. Without: a late claim on a node whose run
-    /// had been let go of makes a suspect there, and its job adopts past a limit that others rightly fill.
-    HiddenAsks,
+    /// But it waits for those at work where they fill the limit. Without: where more nodes than the limit bear a run,
+    /// because a lock was taken away or a limit lowered, all of them are worked on at once.
+    OneByOne,
     /// A claim enters only when all that are counted are within the limit. Without: when fewer than k others have
     /// a lower id, and an established holder is out-ranked by newcomers.
     CountAll,

@@ -23,10 +23,17 @@ use crate::model::record::FailReason;
 use crate::model::run::adopt::Past;
 use crate::model::time::{Moment, Now, later};
 
-/// How often an outcome that uses no attempt (busy, too late) is answered by sending again.
+/// How often an outcome that uses no attempt (too late) is answered by sending again.
 const UNUSED_MAX: u32 = 8;
 
-/// Beyond a step's not-after and its timeout, this much later it has ended for certain (design section 4).
+/// How long a node may answer `busy` until the run gives up: whoever let go sooner would leave a node at work that
+/// nobody counts. Nothing that SSM runs lasts longer.
+const BUSY_FOR: Duration = Duration::from_secs(48 * 3_600);
+
+/// How far apart such a node is asked, in the end.
+const BUSY_APART: Duration = Duration::from_secs(300);
+
+/// Beyond a step's not-after and its timeout, this much later it has ended for certain.
 pub const END_SLACK: Duration = Duration::from_secs(60);
 
 /// Where a run stands.
@@ -42,6 +49,8 @@ pub struct Run {
     used: u32,
     /// How often in a row the provider would not take it.
     not_taken: u32,
+    /// How often in a row the node was busy, and until when it is asked again.
+    busy: (u32, Option<Moment>),
     /// When the next attempt may begin.
     not_before: Moment,
     /// The latest possible end of an attempt of which nobody knows how it ended.
@@ -121,6 +130,7 @@ impl Run {
             first: 1,
             used: 0,
             not_taken: 0,
+            busy: (0, None),
             not_before: Moment::default(),
             unknown_until: None,
             failure: None,
@@ -159,8 +169,9 @@ impl Run {
 
     /// An attempt has ended. `not_after` is what its send carried; `random` spreads the backoff.
     ///
-    /// Busy and too late use no attempt and are sent again a bounded number of times. Unknown keeps the lease until
-    /// the step's latest possible end has passed.
+    /// Busy and too late use no attempt. A busy node is asked for the same attempt again while something can run there;
+    /// too late is sent anew a bounded number of times. Unknown keeps the lease until the step's latest possible end has
+    /// passed.
     pub fn ended(
         &mut self,
         job: &Job,
@@ -177,7 +188,11 @@ impl Run {
             self.phase = Phase::Over;
             return;
         }
-        if outcome == Outcome::Busy && self.asks_again(now, &step, random) {
+        if outcome == Outcome::Busy {
+            if !self.asks_again(now, &step, random) {
+                self.give_up(job, FailReason::Busy);
+                self.replay(job);
+            }
             return;
         }
         if meaning.lease == Lease::KeptToLatestEnd {
@@ -249,6 +264,25 @@ impl Run {
         self.phase = Phase::Over;
     }
 
+    /// Whether a busy node is asked again, under the same number: another attempt could run beside this one.
+    fn asks_again(&mut self, now: Now, step: &Step, random: u128) -> bool {
+        let (times, until) = self.busy;
+        let may_run = if self.has_begun(self.step) {
+            step.timeout + END_SLACK
+        } else {
+            BUSY_FOR
+        };
+        let until = until.unwrap_or_else(|| now.boot.plus(may_run));
+        self.busy = (times + 1, Some(until));
+        let wait = backoff(times + 1, random).max(if times < UNUSED_MAX {
+            Duration::ZERO
+        } else {
+            BUSY_APART
+        });
+        self.not_before = now.boot.plus(wait);
+        now.boot < until
+    }
+
     fn may_try_again(&self, step: &Step) -> bool {
         let unused = self.attempt + 1 - self.first - self.used;
         self.used <= step.retries && unused < UNUSED_MAX
@@ -275,6 +309,7 @@ impl Run {
         self.attempt = self.first;
         self.used = 0;
         self.not_taken = 0;
+        self.busy = (0, None);
         self.not_before = Moment::default();
         let steps = u32::try_from(job.steps.len()).unwrap_or(u32::MAX);
         loop {

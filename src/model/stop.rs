@@ -9,10 +9,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::choose::Claimant;
 use crate::model::decide::Take;
 use crate::model::decide::standing::Standing;
-use crate::model::id::RunId;
+use crate::model::id::{ClaimId, RunId};
 use crate::model::job::{Fence, Job, Limits, NewNodes, On, OnStop, Selector};
 use crate::model::lease::Found;
 use crate::model::lock::{Lock, LockState, Seen};
@@ -212,16 +211,16 @@ pub fn was(lock: &Lock) -> LockState {
 }
 
 /// The lock with which a run is stopped: that of the run, with the claim's own id, and what it found.
-pub fn own_lock(rules: &Rules, target: &Target, claimant: &Claimant<'_>) -> Lock {
+pub fn own_lock(rules: &Rules, target: &Target, owner: &str, claim: ClaimId) -> Lock {
     let lock = &target.found.lock;
     let found = Some(was(lock));
     Lock {
-        claim: claimant.claim,
+        claim,
         seq: 0,
         state: LockState::Settling,
         set: rules.lease.set(),
         was: found.filter(|_| rules.without.keeps(Rule::Was)),
-        owner: claimant.owner.to_owned(),
+        owner: owner.to_owned(),
         ..lock.clone()
     }
 }

@@ -55,14 +55,6 @@ pub struct LeftRun {
     pub file: FileDigest,
 }
 
-impl LeftRun {
-    /// Whether only evidence shows it: the lock names another run, or none that began. Its node need not have been
-    /// counted all along: a late write may have brought that lock there, over a run that had been let go of.
-    pub fn is_hidden_by(&self, lock: &Lock) -> bool {
-        self.run != lock.run
-    }
-}
-
 /// A lock with other settings is left alone for this long after its end: two machines with different settings void
 /// the proof, and a fleet must not be wedged for ever by a holder that died before a change of settings.
 pub const OTHER_SET_FOR: Duration = Duration::from_secs(3_600);

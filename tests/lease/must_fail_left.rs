@@ -120,7 +120,10 @@ fn a_claim_that_never_settled_is_adopted_past_the_limit() {
         until: Scenario::second(-10),
         ..scenario.lock()
     };
-    let scenario = scenario.tag(1, "lock", lock.format());
+    // Going on one by one would keep it out as well, until the others are done.
+    let scenario = scenario
+        .tag(1, "lock", lock.format())
+        .without(&[Rule::OneByOne]);
     falls(&scenario, &[Rule::SettlingIsNoRun], &[Wrong::OverLimit]);
 }
 
@@ -146,7 +149,25 @@ fn a_run_that_only_evidence_shows_is_adopted_past_the_limit() {
     let scenario = scenario
         .tag(1, "lock", late.format())
         .executed(1, &hidden, false);
-    falls(&scenario, &[Rule::HiddenAsks], &[Wrong::OverLimit]);
+    falls(&scenario, &[Rule::OneByOne], &[Wrong::OverLimit]);
+}
+
+#[test]
+fn runs_left_on_more_nodes_than_the_limit_are_gone_on_with_at_once() {
+    let scenario = Scenario::new("two left", (1, 1, 1), &[(0, 1), (0, 2)])
+        .held(24)
+        .with(|s| {
+            s.nodes = 2;
+            s.horizon = 30;
+        });
+    let lock = |run| Lock {
+        run: RunId::new(ms(-900), run),
+        until: Scenario::second(-10),
+        ..scenario.lock()
+    };
+    let (one, two) = (lock(7).format(), lock(8).format());
+    let scenario = scenario.tag(0, "lock", one).tag(1, "lock", two);
+    falls(&scenario, &[Rule::OneByOne], &[Wrong::OverLimit]);
 }
 
 #[test]

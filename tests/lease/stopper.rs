@@ -1,6 +1,5 @@
 //! A contender that stops: it ends the run on the first node, whoever holds it.
 
-use roundsman::model::choose::Claimant;
 use roundsman::model::decide::standing::Standing;
 use roundsman::model::lease::{Input, Lease, Next};
 use roundsman::model::node::Activity;
@@ -27,14 +26,9 @@ impl Turn<'_> {
             after.phase = Phase::Idle;
             return;
         };
-        let (claim, run) = self.ids(after, now);
-        let claimant = Claimant {
-            owner: &self.kind(after).owner.clone(),
-            claim,
-            run,
-            lot: None,
-        };
-        let own = stop::own_lock(&rules, &target, &claimant);
+        let (claim, _) = self.ids(after, now);
+        let owner = self.kind(after).owner.clone();
+        let own = stop::own_lock(&rules, &target, &owner, claim);
         let terms = self.terms(after);
         let found = target.found.value.clone();
         let mut visit = Visit {

@@ -53,6 +53,10 @@ pub(crate) enum What {
         execution: u64,
         outcome: Outcome,
     },
+    /// The runner of a step beside it stands still, for longer than it may take to end that step after a lost lease.
+    StoodStill {
+        execution: u64,
+    },
     /// A send was handed to the wrapper, which answered this; `None`: it started the step, or attached to it.
     Delivered {
         node: NodeId,

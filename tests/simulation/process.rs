@@ -138,12 +138,16 @@ impl Cloud {
             self.tell_fate(&format!("runner {}", process.id), || {
                 format!("paused for {:?}", until.since(now))
             });
+            self.stand_still(until.since(now), |step, _| step == process.id);
         } else if self.lots.chance(suspend) {
             let until = now.plus(self.freeze_for().min(most));
             self.fired.count(Class::Suspend);
             process.machine.suspended_until.set(until);
             self.tell_fate(&process.machine.name, || {
                 format!("suspended for {:?}", until.since(now))
+            });
+            self.stand_still(until.since(now), |_, machine| {
+                machine.name == process.machine.name
             });
         }
     }

@@ -63,6 +63,24 @@ impl Cloud {
         }
     }
 
+    /// Runners stand still, those for which `whose` says so of their process and machine.
+    pub(crate) fn stand_still(&self, span: Duration, whose: impl Fn(u64, &Machine) -> bool) {
+        if span < self.lease.margin / 3 {
+            return;
+        }
+        let all = self.runner_steps.0.borrow();
+        let runs = |step: &&RunnerStep| step.delivery.is_none();
+        let still: Vec<u64> = all
+            .iter()
+            .filter(|(_, step)| runs(step) && whose(step.process, &step.machine))
+            .map(|(execution, _)| *execution)
+            .collect();
+        drop(all);
+        for execution in still {
+            self.tell(What::StoodStill { execution });
+        }
+    }
+
     /// A process has crashed: what it ran beside itself goes with it.
     pub(crate) fn end_runner_steps(self: &Rc<Self>, process: u64) {
         let mut gone = Vec::new();

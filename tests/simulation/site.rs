@@ -30,6 +30,9 @@ pub(crate) struct SimJob {
     pub(crate) period: Duration,
 }
 
+/// How often a job is invoked that leaves what runs.
+const PARKED_PERIOD: Duration = Duration::from_secs(900);
+
 /// All that a world begins with.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
@@ -40,6 +43,8 @@ pub(crate) struct Site {
     pub(crate) zones: Vec<&'static str>,
     pub(crate) machines: u64,
     pub(crate) jobs: Vec<SimJob>,
+    /// How often machines invoke a job at least.
+    pub(crate) period: Duration,
 }
 
 fn seconds(seconds: u64) -> Duration {
@@ -116,6 +121,11 @@ impl Site {
             patch.ttl = Some(lease.ttl * 2);
             jobs.push(patch);
         }
+        for job in &mut jobs {
+            if lots.chance(300_000) {
+                job.on_stop = OnStop::Cancel;
+            }
+        }
         let zones = ["a", "b", "c"];
         let nodes = 3 + usize::try_from(lots.below(3)).unwrap_or(0);
         let limit = 1 + u32::try_from(lots.below(3)).unwrap_or(0);
@@ -144,6 +154,7 @@ impl Site {
             zones: (0..nodes).map(|n| zones[n % zones.len()]).collect(),
             machines: 2 + lots.below(3),
             jobs: jobs.collect(),
+            period,
         }
     }
 }
@@ -156,6 +167,11 @@ fn invoked(
 ) -> SimJob {
     let keys = Keys::new("", &job.task, None).expect("keys");
     let max = if lots.chance(300_000) { Some(3) } else { None };
+    let wait = match lots.below(40) {
+        0 => Some(Duration::ZERO),
+        1 => Some(seconds(60 + lots.below(600))),
+        _ => None,
+    };
     SimJob {
         rules: Rules {
             job,
@@ -167,13 +183,11 @@ fn invoked(
             only: None,
             max,
             parallel: 1 + u32::try_from(lots.below(3)).unwrap_or(0),
-            wait: match lots.below(4) {
-                0 => Some(Duration::ZERO),
-                1 => Some(seconds(60 + lots.below(600))),
-                _ => None,
-            },
+            wait,
+            accept_changed: false,
         },
-        period,
+        // Whoever leaves what runs comes back soon.
+        period: wait.map_or(period, |_| PARKED_PERIOD),
     }
 }
 

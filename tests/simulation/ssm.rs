@@ -19,7 +19,7 @@ use crate::wrapper::{Payload, line};
 
 /// What the executor grants beyond the step's own time-out.
 const EXECUTION_SLACK: Duration = Duration::from_secs(120);
-const DELIVERY_MAX: Duration = Duration::from_secs(600);
+const DELIVERY_MAX: Duration = Duration::from_secs(2_592_000);
 const DELIVERY_MIN: Duration = Duration::from_secs(30);
 
 /// Every send that is remembered.

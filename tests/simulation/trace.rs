@@ -57,6 +57,9 @@ impl fmt::Display for Fact {
             What::Ended { execution, outcome } => {
                 write!(f, "execution {execution} ends: {outcome}")
             }
+            What::StoodStill { execution } => {
+                write!(f, "execution {execution}: its runner stands still")
+            }
             What::Delivered {
                 node,
                 run,
@@ -122,6 +125,7 @@ impl Fact {
                 return !whom.starts_with("i-") || nodes.iter().any(|node| node.as_str() == whom);
             }
             What::Ended { .. }
+            | What::StoodStill { .. }
             | What::Invoked { .. }
             | What::Over { .. }
             | What::Storm

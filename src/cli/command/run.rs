@@ -53,6 +53,7 @@ pub(super) async fn run(context: &Context, args: args::Run) -> Result<Exit, Fail
         only,
         parallel: args.parallel,
         wait: args.for_,
+        accept_changed: args.accept_changed,
     };
     let (round, signal) = Box::pin(serve(context, &rules, &world, &orders)).await?;
     if !context.json() && !context.look.quiet {
@@ -85,7 +86,9 @@ async fn serve(
         owner: &owner,
         report: &tell,
     };
-    let served = signals::while_listening(round(&engine, orders, stop), |signal| {
+    let credentials = async || world.credentials_end().await;
+    let serving = engine.leaving_in_time(&bell, credentials, round(&engine, orders, stop));
+    let served = signals::while_listening(serving, |signal| {
         first.set(first.get().or(Some(signal)));
         bell.ring();
     });

@@ -30,9 +30,12 @@ const EXECUTION_MAX: Duration = Duration::from_secs(172_800);
 /// What the executor grants beyond the step's own time-out: a minute for its end, and one for starting and reporting.
 /// The wrapper ends the step; the executor's time-out is for the case that the wrapper cannot.
 const EXECUTION_SLACK: Duration = Duration::from_secs(120);
-/// How long SSM tries to deliver, at most and at least (30 s is the API's own minimum).
-const DELIVERY_MAX: Duration = Duration::from_secs(600);
+/// How long SSM tries to deliver, at most and at least, as `SendCommand` takes it. A step's delivery lasts until its
+/// not-after, when the node refuses it: so the latest end that SSM tells of it is no earlier than the true one.
+const DELIVERY_MAX: Duration = Duration::from_secs(2_592_000);
 const DELIVERY_MIN: Duration = Duration::from_secs(30);
+/// How long SSM tries to deliver what ends a step.
+const STOP_WITHIN: Duration = Duration::from_secs(600);
 
 /// Makes the text that SSM hands to `sh` for an order.
 pub type Compose = fn(&Order) -> Result<String, String>;
@@ -122,7 +125,7 @@ impl<C: Clock> SsmShell<C> {
             command.job, command.run, command.step, command.attempt
         );
         let sent = self
-            .send_text(node, text, comment, DELIVERY_MAX, EXECUTION_SLACK)
+            .send_text(node, text, comment, STOP_WITHIN, EXECUTION_SLACK)
             .await;
         match sent {
             Ok(_) => Ok(true),
@@ -239,7 +242,9 @@ mod tests {
         let now = Timestamp::UNIX_EPOCH;
         let in_seconds = |s| Timestamp::from_second(s).expect("a time");
         assert_eq!(delivery(in_seconds(90), now), Duration::from_secs(90));
-        assert_eq!(delivery(in_seconds(7_200), now), DELIVERY_MAX);
+        let hours = Duration::from_secs(7_200);
+        assert_eq!(delivery(in_seconds(7_200), now), hours);
+        assert_eq!(delivery(in_seconds(9_999_999), now), DELIVERY_MAX);
         assert_eq!(delivery(in_seconds(5), now), DELIVERY_MIN);
         assert_eq!(delivery(in_seconds(-60), now), DELIVERY_MIN);
     }

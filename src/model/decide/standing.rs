@@ -2,7 +2,7 @@
 
 use crate::model::decide::{Take, Wish, judge_node};
 use crate::model::id::{ClaimId, NodeId};
-use crate::model::limits::{Asking, Room, room};
+use crate::model::limits::{Asking, Over, Room, room};
 use crate::model::lock::Lock;
 use crate::model::reason::Reason;
 use crate::model::rule::Rule;
@@ -47,10 +47,10 @@ pub fn standing(
     let Some(node) = view.node(node) else {
         return Standing::Withdraw("it is no longer in the fleet".to_owned());
     };
-    let over = match (mine.take, mine.over) {
-        (Take::Over { .. }, _) => true,
-        (Take::Adopt { run, .. }, Some(lock)) => run.is_hidden_by(lock),
-        (Take::Adopt { .. } | Take::Free | Take::Remove { .. }, _) => false,
+    let over = match mine.take {
+        Take::Over { .. } => Over::Others,
+        Take::Adopt { .. } => Over::Own,
+        Take::Free | Take::Remove { .. } => Over::Free,
     };
     let asking = Asking {
         mine: Some(mine.claim),

@@ -11,19 +11,15 @@
 //! - The job file is another one: the numbers mean other steps, so nothing is judged and no step is begun. What is in
 //!   progress is watched to its end, then clean-up, whose attempts get numbers that the run cannot have used.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
-use crate::model::backoff::backoff;
-use crate::model::job::{Job, Step, When};
+use crate::model::job::{Job, When};
 use crate::model::lock::LockState;
 use crate::model::node::{Activity, Command};
 use crate::model::outcome::{Lease, Outcome};
 use crate::model::record::FailReason;
-use crate::model::run::{END_SLACK, Phase, Run};
+use crate::model::run::{Phase, Run};
 use crate::model::suspect::LeftRun;
-use crate::model::time::{Moment, Now};
 
 /// The first attempt at a clean-up step of another job file than the one that the run began with: what the run has
 /// sent under its own file has a lower number, and the node must not answer from that.
@@ -44,8 +40,6 @@ pub(super) struct Past {
     ends: Option<FailReason>,
     /// Whether what is in progress is ended.
     cancel: bool,
-    /// How often an attempt was found running on its node, and until when it is asked for again.
-    busy: (u32, Option<Moment>),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -119,7 +113,6 @@ impl Run {
                 same_file,
                 ends,
                 cancel: ends == Some(FailReason::Stopped),
-                busy: (0, None),
             }),
             ..Self::new()
         };
@@ -284,22 +277,9 @@ impl Run {
         }
     }
 
-    /// Whether an attempt that was answered `busy` is the one that an earlier claim has begun, and is asked for again
-    /// under the same number: another one could run beside it. Not for longer than it can run.
-    pub(super) fn asks_again(&mut self, now: Now, step: &Step, random: u128) -> bool {
-        let (at, may_run) = (self.step, step.timeout + END_SLACK);
-        let Some(past) = self.past.as_mut().filter(|past| past.begun == at) else {
-            return false;
-        };
-        let (times, until) = past.busy;
-        let until = until.unwrap_or_else(|| now.boot.plus(may_run));
-        past.busy = (times + 1, Some(until));
-        if now.boot >= until {
-            return false;
-        }
-        let wait: Duration = backoff(times + 1, random);
-        self.not_before = now.boot.plus(wait);
-        true
+    /// Whether an earlier claim had begun this step last: what a node is busy with may be that.
+    pub(super) fn has_begun(&self, step: u32) -> bool {
+        self.past.as_ref().is_some_and(|past| past.begun == step)
     }
 }
 

@@ -97,22 +97,42 @@ fn retries_are_attempts_of_their_own_and_wait_between() {
 }
 
 #[test]
-fn busy_uses_no_attempt_but_is_not_asked_for_ever() {
+fn a_busy_node_is_asked_for_the_same_attempt_while_something_can_run_there() {
     let job = job(1, &[]);
-    let (begun, next) = play(&job, &[Outcome::Busy, Outcome::TooLate, Outcome::Ok]);
+    let (begun, next) = play(&job, &[Outcome::Busy, Outcome::Busy, Outcome::Ok]);
     assert_eq!(
         (begun, next),
-        (vec![(1, 1), (1, 2), (1, 3)], Do::Record(Result::Done))
+        (vec![(1, 1), (1, 1), (1, 1)], Do::Record(Result::Done))
     );
-    let (begun, next) = play(&job, &[Outcome::Busy; UNUSED_MAX as usize]);
-    assert_eq!(begun.len(), UNUSED_MAX as usize);
+    let mut run = Run::new();
+    let mut at = now();
+    for asked in 1.. {
+        let Do::Begin { not_before, .. } = run.next(wall()) else {
+            break;
+        };
+        at.boot = at.boot.max(not_before);
+        run.ended(&job, at, Outcome::Busy, wall(), u128::MAX);
+        let hours = at.boot.since(now().boot).as_secs() / 3_600;
+        assert!(asked < 640 && hours <= 48, "{asked} times in {hours} h");
+    }
+    assert!(at.boot >= now().boot.plus(BUSY_FOR));
+    let reason = FailReason::Busy;
+    let failed = Result::Failed { step: 1, reason };
+    assert_eq!(run.next(wall()), Do::Record(failed));
+}
+
+#[test]
+fn what_came_too_late_is_sent_anew_but_not_for_ever() {
+    let job = job(1, &[]);
+    let (begun, next) = play(&job, &[Outcome::TooLate, Outcome::Ok]);
     assert_eq!(
-        next,
-        Do::Record(Result::Failed {
-            step: 1,
-            reason: FailReason::Busy
-        })
+        (begun, next),
+        (vec![(1, 1), (1, 2)], Do::Record(Result::Done))
     );
+    let (begun, next) = play(&job, &[Outcome::TooLate; UNUSED_MAX as usize]);
+    assert_eq!(begun.len(), UNUSED_MAX as usize);
+    let reason = FailReason::TooLate;
+    assert_eq!(next, Do::Record(Result::Failed { step: 1, reason }));
 }
 
 #[test]

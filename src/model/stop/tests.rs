@@ -1,5 +1,4 @@
 use super::*;
-use crate::model::id::ClaimId;
 use crate::model::job::{Step, StepAction};
 use crate::model::lock::tests::sample;
 use crate::model::node::{Activity, Command, Evidence};
@@ -85,12 +84,6 @@ fn a_run_that_is_held_parked_or_left_is_stopped_and_only_the_living_are_waited_f
 #[test]
 fn the_value_of_a_stop_is_the_runs_with_what_it_found_and_an_id_of_its_own() {
     let claim = ClaimId::new(u64::pow(2, 42), 9);
-    let claimant = Claimant {
-        owner: "op",
-        claim,
-        run: RunId::new(1, 1),
-        lot: None,
-    };
     let adopting = Lock {
         state: LockState::Settling,
         was: Some(LockState::Parked),
@@ -98,7 +91,7 @@ fn the_value_of_a_stop_is_the_runs_with_what_it_found_and_an_id_of_its_own() {
     };
     for (lock, was) in [(held(), LockState::Held), (adopting, LockState::Parked)] {
         let target = of(&lock).expect("it is stopped");
-        let own = own_lock(&rules(), &target, &claimant);
+        let own = own_lock(&rules(), &target, "op", claim);
         assert_eq!(
             (own.claim, own.was, own.state),
             (claim, Some(was), LockState::Settling)

@@ -57,7 +57,7 @@ impl Checks {
         let now = MemoryClock::wall_at(at);
         let periods = u32::try_from(self.site.jobs.len()).unwrap_or(0) + SPARE_PERIODS;
         let jobs = self.site.jobs.iter().map(|job| {
-            let within = job.rules.job.every + job.period * periods;
+            let within = job.rules.job.every + self.site.period * periods;
             (job.rules.keys.last.as_str().to_owned(), within)
         });
         let jobs: Vec<(String, Duration)> = jobs.collect();

@@ -22,6 +22,8 @@ pub(crate) struct Nodes {
     /// Attempts that have ended with a result, the latest runs only.
     finished: BTreeSet<Attempt>,
     zones: BTreeMap<NodeId, String>,
+    /// Steps beside a runner that stood still: nothing ends them in time, and none of that is promised.
+    stood_still: BTreeSet<u64>,
 }
 
 impl Checks {
@@ -39,6 +41,7 @@ impl Checks {
                 self.see_limits(fact.at, execution);
             }
             What::Ended { execution, outcome } => {
+                self.nodes.stood_still.remove(execution);
                 let Some(ended) = self.nodes.running.remove(execution) else {
                     return;
                 };
@@ -52,6 +55,9 @@ impl Checks {
                 Some(_) => self.figures.answered += 1,
                 None => {}
             },
+            What::StoodStill { execution } => {
+                self.nodes.stood_still.insert(*execution);
+            }
             What::NodeGone(node) => {
                 self.nodes.highest.remove(node);
                 self.nodes.finished.retain(|(of, ..)| of != node);
@@ -122,7 +128,8 @@ impl Checks {
         }
     }
 
-    /// Distinct nodes with a step running now. Nodes whose lock was taken away from outside do not count.
+    /// Distinct nodes with a step running now. Nodes whose lock was taken away from outside do not count, nor steps
+    /// beside a runner that stood still.
     fn see_limits(&mut self, at: Moment, began: &Execution) {
         let meddled = |node: &NodeId| {
             let until = self.meddled_until.get(node);
@@ -132,6 +139,7 @@ impl Checks {
             .nodes
             .running
             .values()
+            .filter(|each| !self.nodes.stood_still.contains(&each.id))
             .map(|each| &each.node)
             .filter(|node| !meddled(node))
             .collect();

@@ -2,13 +2,16 @@
 
 mod ending;
 
+use std::time::Duration;
+
 use super::*;
 use crate::model::id::{Name, RunId};
 use crate::model::job::tests::{sample, step};
 use crate::model::job::{Cleanup, On};
 use crate::model::node::Handle;
-use crate::model::run::{Do, Result};
+use crate::model::run::{Do, END_SLACK, Result};
 use crate::model::time::later;
+use crate::model::time::{Moment, Now};
 use crate::model::view::tests::now as wall;
 
 use Outcome::{Busy, Failed, Interrupted, Ok as Good, Superseded, Undelivered, Unknown};
@@ -364,8 +367,10 @@ fn an_attempt_that_still_runs_on_its_node_is_asked_for_again_and_no_other_is_sen
         run.ended(&job, now, Busy, now.wall, 0);
         asked += 1;
     }
-    assert!((60..200).contains(&asked), "{asked}");
-    assert!(matches!(run.next(now.wall), Do::Begin { attempt: 2, .. }));
+    assert!((15..60).contains(&asked), "{asked}");
+    let reason = FailReason::Busy;
+    let failed = Result::Failed { step: 1, reason };
+    assert_eq!(run.next(now.wall), Do::Record(failed));
     let mut run = Run::adopted(&job, &left(&job, 1, HELD), &[]);
     run.ended(&job, now, Busy, now.wall, 0);
     run.ended(&job, now, Good, now.wall, 0);
