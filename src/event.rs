@@ -58,6 +58,17 @@ pub enum EventKind {
         /// The lease's end, unless renewed.
         until: Timestamp,
     },
+    /// A run is being ended on purpose, by a claim over its lease.
+    Stopping {
+        /// What its lease was found as.
+        was: LockState,
+        /// Who held it.
+        owner: String,
+        /// The step that it had begun last; 0: none that is known of.
+        step: u32,
+        /// The lease's end, unless renewed.
+        until: Timestamp,
+    },
     /// A step was sent.
     StepStarted {
         /// Its number.

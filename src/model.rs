@@ -21,6 +21,7 @@ pub mod rule;
 pub mod run;
 pub mod settings;
 pub mod span;
+pub mod stop;
 pub mod suspect;
 pub mod tag;
 pub mod time;

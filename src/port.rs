@@ -194,6 +194,19 @@ pub struct Order {
     pub not_after: jiff::Timestamp,
 }
 
+/// What a stop ends on a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Halt {
+    /// The job.
+    pub job: Name,
+    /// The run.
+    pub run: RunId,
+    /// The claim that stops it: the fence's number.
+    pub claim: ClaimId,
+    /// Only steps up to this number: what comes after is clean-up, which is left to end by itself.
+    pub steps: u32,
+}
+
 /// What an executor gave back for a send. Its meaning is the executor's own (an SSM command id, a process).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub String);
@@ -209,6 +222,13 @@ pub trait Shell {
     /// Ends what was sent: TERM, and KILL after `grace` at most, which a node's own wrapper sets for itself. `wait` then
     /// tells what became of it.
     async fn cancel(&self, node: &Node, ticket: &Ticket, grace: Duration) -> Result<(), PortError>;
+
+    /// Ends what a run has under way on the node, whoever sent it, as far as [`Shell::evidence`] does not show it: what
+    /// it shows is cancelled by its ticket. TERM, and KILL after a while.
+    async fn end_run(&self, node: &Node, halt: &Halt) -> Result<(), PortError> {
+        let _ = (node, halt);
+        Ok(())
+    }
 
     /// Every roundsman command on the node that was begun within the last `within`.
     async fn evidence(&self, node: &Node, within: Duration) -> Result<Evidence, PortError>;

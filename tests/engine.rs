@@ -10,6 +10,8 @@ mod deaths;
 mod parking;
 #[path = "engine/signals.rs"]
 mod signals;
+#[path = "engine/stopping.rs"]
+mod stopping;
 #[path = "engine/trouble.rs"]
 mod trouble;
 
@@ -152,6 +154,7 @@ fn words(events: &[Event]) -> Vec<&'static str> {
             EventKind::Claimed { .. } => "claimed",
             EventKind::ClaimLost { .. } => "claim-lost",
             EventKind::Adopted { .. } => "adopted",
+            EventKind::Stopping { .. } => "stopping",
             EventKind::StepStarted { .. } => "step-started",
             EventKind::StepFinished { .. } => "step-finished",
             EventKind::Renewed { .. } => "renewed",

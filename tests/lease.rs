@@ -17,6 +17,8 @@ mod course;
 mod disturbed;
 #[path = "lease/happen.rs"]
 mod happen;
+#[path = "lease/holder.rs"]
+mod holder;
 #[path = "lease/leftover.rs"]
 mod leftover;
 #[path = "lease/liveness.rs"]
@@ -49,6 +51,10 @@ mod scenario;
 mod search;
 #[path = "lease/short.rs"]
 mod short;
+#[path = "lease/stopper.rs"]
+mod stopper;
+#[path = "lease/stopping.rs"]
+mod stopping;
 #[path = "lease/texts.rs"]
 mod texts;
 #[path = "lease/together.rs"]

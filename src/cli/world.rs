@@ -19,7 +19,8 @@ use crate::model::outcome::Delivery;
 use crate::model::settings::{InventoryNode, LocalSettings, ProviderKind, Settings};
 use crate::model::tag::{TagKey, Tags};
 use crate::port::{
-    Consistency, Grant, Offset, Order, PortError, Ports, Put, Shell, Store, Ticket, WriteError,
+    Consistency, Grant, Halt, Offset, Order, PortError, Ports, Put, Shell, Store, Ticket,
+    WriteError,
 };
 
 #[cfg(feature = "aws")]
@@ -301,6 +302,10 @@ impl Shell for AnyShell {
 
     async fn cancel(&self, node: &Node, ticket: &Ticket, grace: Duration) -> Result<(), PortError> {
         either!(self, AnyShell, shell => shell.cancel(node, ticket, grace).await)
+    }
+
+    async fn end_run(&self, node: &Node, halt: &Halt) -> Result<(), PortError> {
+        either!(self, AnyShell, shell => shell.end_run(node, halt).await)
     }
 
     async fn evidence(&self, node: &Node, within: Duration) -> Result<Evidence, PortError> {

@@ -1,7 +1,7 @@
 //! One invocation: look, decide, take, and again, while limits and wishes have room.
 
 mod state;
-mod take;
+pub(super) mod take;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;

@@ -19,7 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use crate::model::digest::sha256_hex;
 use crate::model::id::{Name, RunId};
 use crate::model::time::{ceil_second, format_stamp};
-use crate::port::Order;
+use crate::port::{Halt, Order};
 
 /// The most bytes of a step's script.
 pub const SCRIPT_MAX: usize = 40 * 1024;
@@ -100,6 +100,32 @@ pub fn compose_stop(job: &Name, run: RunId, step: u32, attempt: u32, state_dir: 
     format!(
         "# roundsman stop job={job} run={run} step={step}.{attempt}\n\
          rs_run={run} rs_step={step} rs_attempt={attempt} rs_grace={} rs_state={}\n{}rs_end\n",
+        GRACE.as_secs(),
+        quote(state_dir),
+        code()
+    )
+}
+
+/// Makes the text that ends every attempt at a step of a run, whoever sent it. It exits 0 when all has been told to
+/// end, also when there was nothing.
+pub fn compose_halt(halt: &Halt, state_dir: &str) -> String {
+    let Halt {
+        job,
+        run,
+        claim,
+        steps,
+    } = halt;
+    format!(
+        "# roundsman stop job={job} run={run} claim={claim}\n\
+         rs_run={run} rs_grace={} rs_state={}\n{}\
+         for rs_found in \"$rs_state/attempts/$rs_run\".*; do\n\
+         [ -d \"$rs_found\" ] || continue\n\
+         rs_attempt=${{rs_found##*.}}\n\
+         rs_found=${{rs_found%.*}}\n\
+         rs_step=${{rs_found##*.}}\n\
+         [ \"$rs_step\" -le {steps} ] && (rs_end)\n\
+         done\n\
+         exit 0\n",
         GRACE.as_secs(),
         quote(state_dir),
         code()

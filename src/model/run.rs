@@ -34,7 +34,7 @@ const BUSY_FOR: Duration = Duration::from_secs(48 * 3_600);
 const BUSY_APART: Duration = Duration::from_secs(300);
 
 /// Beyond a step's not-after and its timeout, this much later it has ended for certain.
-const END_SLACK: Duration = Duration::from_secs(60);
+pub const END_SLACK: Duration = Duration::from_secs(60);
 
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -222,7 +222,7 @@ impl Run {
     }
 
     /// Nothing is begun before then: something may be running.
-    fn keep_until(&mut self, until: Timestamp) {
+    pub fn keep_until(&mut self, until: Timestamp) {
         self.unknown_until = self.unknown_until.max(Some(until));
     }
 

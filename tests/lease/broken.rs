@@ -146,6 +146,7 @@ fn every_rule_has_a_test_that_fails_without_it() {
         include_str!("must_fail_left.rs"),
         include_str!("must_fail_limits.rs"),
         include_str!("needed.rs"),
+        include_str!("stopping.rs"),
         include_str!("broken.rs"),
     ];
     let all: String = sources.into_iter().map(done_by_tests).collect();

@@ -263,6 +263,21 @@ impl Search {
                 let sends = &mut state.nodes[usize::from(*node)].sends;
                 sends.push((*order, Stage::Pending(at)));
             }
+            Deed::Halt(node, claim) => {
+                self.check_act(state, who);
+                let node = &mut state.nodes[usize::from(*node)];
+                if node.mark > Some(*claim) {
+                    return;
+                }
+                if self.scenario.out().keeps(Rule::Mark) {
+                    node.mark = Some(*claim);
+                }
+                for (_, stage) in &mut node.sends {
+                    if matches!(stage, Stage::Running(_)) {
+                        *stage = Stage::Ended(false);
+                    }
+                }
+            }
             Deed::Grant(node, was, granted) => {
                 let lock = usize::from(self.scenario.register(*node, "lock"));
                 if state.registers[lock].now == *was {

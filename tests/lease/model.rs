@@ -135,10 +135,22 @@ impl Search {
     fn hold(&self, state: &mut State) {
         let mut cast = self.cast.lock().expect("one thread");
         let contender = Contender::clone(cast.contender(state.contenders[0]));
-        let (contender, order, value) = contender.holding(&self.scenario);
+        let (contender, order, value, renewal) = contender.holding(&self.scenario);
         state.contenders[0] = cast.number(contender);
         let lock = usize::from(self.scenario.register(0, "lock"));
         state.registers[lock] = Register::holding(cast.texts.number(&value));
+        if let Some(renewal) = renewal {
+            state.flying.push(crate::world::Flying {
+                by: 0,
+                began: 0,
+                lands_by: self.scenario.world.life,
+                awaited: false,
+                ops: vec![(
+                    self.scenario.register(0, "lock"),
+                    crate::world::Op::Put(cast.texts.number(&renewal)),
+                )],
+            });
+        }
         state.nodes[0] = Node {
             mark: Some(order.claim),
             held: Some(order.claim),

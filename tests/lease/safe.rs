@@ -21,7 +21,7 @@ pub(crate) fn named(what: &str, (g, p, s): (u64, u64, u64)) -> String {
 searches! {
     two_claims_cross_safely_at_d_for_every_g_p_and_s: 54_000 => every_setting().map(crossed);
     a_take_over_is_safe_at_m_for_every_g_p_and_s: 180_000 => every_setting().map(last_renewal);
-    a_run_left_on_one_of_two_nodes_is_adopted_safely_beside_a_claim_for_the_other: 206_887 => one_of_two_is_left();
+    a_run_left_on_one_of_two_nodes_is_adopted_safely_beside_a_claim_for_the_other: 202_000 => one_of_two_is_left();
     three_claims_for_one_node_are_safe: 422_000 => three_claims();
     limits_of_one_and_two_hold_on_up_to_four_nodes: 187_000 => up_to_four_nodes();
     adoption_parking_late_writes_and_deaths_together_are_safe: 606_000 => two_adopters();

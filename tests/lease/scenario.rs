@@ -27,6 +27,8 @@ pub(crate) struct Kind {
     pub(crate) rules: Rules,
     pub(crate) owner: String,
     pub(crate) transactional: bool,
+    /// Whether its contenders stop what is on the first node, instead of running the job.
+    pub(crate) stops: bool,
 }
 
 /// One search.
@@ -68,6 +70,8 @@ pub(crate) struct Scenario {
     pub(crate) strays: Vec<(String, Tick)>,
     /// Whether the first contender holds the first node from the beginning.
     pub(crate) holder: bool,
+    /// Whether a renewal of that contender's is still on its way, which nobody has answered.
+    pub(crate) renewed: bool,
     /// Whether a holder stands still: then only claims are searched.
     pub(crate) claims_only: bool,
     /// Whether the first invocation begins at tick 0: where nothing else stands or moves, that is all the same.
@@ -166,6 +170,7 @@ impl Kind {
                 without: Without::NOTHING,
             },
             transactional: false,
+            stops: false,
         }
     }
 }
@@ -204,6 +209,7 @@ impl Scenario {
             belief: true,
             strays: Vec::new(),
             holder: false,
+            renewed: false,
             claims_only: false,
             from_zero: true,
             horizon: ticks(2 * lease.settle().as_secs() + g + 6),
@@ -256,6 +262,12 @@ impl Scenario {
             }
         }
         self
+    }
+
+    /// Whether any contender is one that stops.
+    pub(crate) fn somebody_stops(&self) -> bool {
+        let stops = |(kind, ..): &(u8, u8, u8)| self.kinds[usize::from(*kind)].stops;
+        self.contenders.iter().any(stops)
     }
 
     /// What is taken out.

@@ -138,7 +138,7 @@ fn exit(round: &Round, signal: Option<Signal>, detailed: bool, named: bool) -> E
 }
 
 /// Says how many API calls the invocation made.
-fn tell_calls(world: &World) {
+pub(super) fn tell_calls(world: &World) {
     let calls = world.calls();
     if !calls.is_empty() {
         let each: Vec<String> = calls
@@ -154,27 +154,27 @@ fn tell_calls(world: &World) {
 }
 
 /// Who is told: people on stderr, or programs on stdout.
-enum Report {
+pub(super) enum Report {
     Human(Box<Human>),
     Json(Lines),
 }
 
 impl Report {
-    fn new(context: &Context, rules: &Rules) -> Self {
+    pub(super) fn new(context: &Context, rules: &Rules) -> Self {
         if context.json() {
             return Self::Json(Lines::new(rules.job.name.to_string()));
         }
         Self::Human(Box::new(Human::new(context.look)))
     }
 
-    fn event(&self, event: &Event) {
+    pub(super) fn event(&self, event: &Event) {
         match self {
             Self::Human(human) => human.event(event),
             Self::Json(lines) => lines.event(event),
         }
     }
 
-    fn finish(&self) {
+    pub(super) fn finish(&self) {
         if let Self::Human(human) = self {
             human.finish();
         }

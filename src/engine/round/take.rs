@@ -219,7 +219,7 @@ impl<P: Ports> Engine<'_, P> {
     }
 
     /// Refuses to claim when this machine's clock is certainly wrong by more than the skew that is allowed for.
-    fn check_clock(&self) -> Result<(), PortError> {
+    pub(in crate::engine) fn check_clock(&self) -> Result<(), PortError> {
         let offset = self.ports.store().offset();
         if !offset.beyond(self.rules.lease.skew) {
             return Ok(());
@@ -265,6 +265,7 @@ fn begin(view: &View, chosen: choose::Chosen, lease: Lease, granted: bool) -> Be
         lease,
         granted,
         take: chosen.take,
+        stops: None,
         fleet: view.nodes.iter().map(|node| node.id.clone()).collect(),
         commands: view.commands(&chosen.node.id),
         node: chosen.node,
@@ -272,6 +273,6 @@ fn begin(view: &View, chosen: choose::Chosen, lease: Lease, granted: bool) -> Be
     }
 }
 
-fn epoch_ms(now: Now) -> u64 {
+pub(in crate::engine) fn epoch_ms(now: Now) -> u64 {
     u64::try_from(now.wall.as_millisecond()).unwrap_or(0)
 }

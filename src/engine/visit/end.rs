@@ -105,7 +105,7 @@ impl<'a, P: Ports> Visit<'a, P> {
 }
 
 /// Whether waiting does not mend it.
-pub(super) fn for_good(error: &PortError) -> bool {
+pub(in crate::engine) fn for_good(error: &PortError) -> bool {
     match error.kind {
         ErrorKind::Throttled
         | ErrorKind::Conflict

@@ -121,6 +121,6 @@ impl<P: Ports> Visit<'_, P> {
         // Of steps beside a runner nothing is left to see: what follows them has to know that they succeeded.
         let job = &self.engine.rules.job;
         let unseen = !self.run.is_in_steps() && job.steps.iter().any(|step| step.on == On::Runner);
-        !ending && !stopping && !unseen && self.held_at.is_some()
+        !ending && !stopping && !unseen && self.held_at.is_some() && self.halting.is_none()
     }
 }

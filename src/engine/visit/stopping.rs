@@ -29,8 +29,9 @@ impl<'a, P: Ports> Visit<'a, P> {
                 Some(underway) => underway.on() == On::Node && self.may_leave(),
                 None => self.may_park(),
             };
+        let carried_through = self.is_cleaning_up() || ending || self.halting.is_some();
         // Parking follows by itself, when what is under way has been sent. Nothing is ended for a right that ends.
-        if parks || urgency == Urgency::Leave || self.is_cleaning_up() || ending {
+        if parks || urgency == Urgency::Leave || carried_through {
             return self.feed(Input::Woke);
         }
         self.begin_stopping(underway)

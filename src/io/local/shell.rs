@@ -17,7 +17,7 @@ use crate::model::id::NodeId;
 use crate::model::node::{Evidence, Node};
 use crate::model::outcome::Delivery;
 use crate::model::time::{Moment, elapsed};
-use crate::port::{Clock, ErrorKind, Order, PortError, Shell, Ticket, WriteError};
+use crate::port::{Clock, ErrorKind, Halt, Order, PortError, Shell, Ticket, WriteError};
 
 /// How long `send` waits for a transport to take the script; a slow one goes on by itself.
 const TAKE: Duration = Duration::from_secs(5);
@@ -199,6 +199,35 @@ impl<C: Clock> Shell for LocalShell<C> {
         }
         process.signal(Signal::TERM);
         Ok(())
+    }
+
+    /// Nobody here knows what another process has sent, but the node does.
+    async fn end_run(&self, node: &Node, halt: &Halt) -> Result<(), PortError> {
+        let text = wrapper::compose_halt(halt, &self.state_dir(node)?);
+        let process = self.start(node, text)?;
+        let ended = self.at_most(SLACK, async { drop(process.ended().await) });
+        let in_time = ended.await;
+        match process.result() {
+            Some(ended) if ended.status == Some(0) => Ok(()),
+            Some(ended) => {
+                let said = format!("{} {}", ended.stdout.trim(), ended.stderr.trim());
+                let ending = via::ending(ended.status);
+                Err(PortError::new(
+                    ErrorKind::Unreachable,
+                    format!("node {}: it ended {ending}: {}", node.id, said.trim()),
+                ))
+            }
+            None => {
+                process.signal(Signal::TERM);
+                let why = if in_time {
+                    "nobody watches its process any more"
+                } else {
+                    "nothing was heard from it in time"
+                };
+                let message = format!("node {}: {why}", node.id);
+                Err(PortError::new(ErrorKind::Unreachable, message))
+            }
+        }
     }
 
     async fn evidence(&self, _node: &Node, _within: Duration) -> Result<Evidence, PortError> {

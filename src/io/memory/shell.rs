@@ -10,7 +10,7 @@ use crate::model::job::On;
 use crate::model::node::{Activity, Command, Evidence, Handle, Node};
 use crate::model::outcome::{Delivery, Outcome};
 use crate::model::time::{Moment, later};
-use crate::port::{Clock, Order, PortError, Shell, Ticket, WriteError};
+use crate::port::{Clock, Halt, Order, PortError, Shell, Ticket, WriteError};
 
 /// How one attempt at a step goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,6 +188,19 @@ impl Shell for MemoryShell {
                 On::Node => line(&sent.order, Outcome::Interrupted),
                 On::Runner => Delivery::Interrupted("ended".to_owned()),
             };
+        }
+        Ok(())
+    }
+
+    async fn end_run(&self, node: &Node, halt: &Halt) -> Result<(), PortError> {
+        let now = self.clock.boot();
+        for sent in self.sent.borrow_mut().iter_mut() {
+            let order = &sent.order;
+            let meant = sent.node == node.id && order.on == On::Node && order.run == halt.run;
+            if meant && order.step <= halt.steps && now < sent.ends {
+                sent.ends = now;
+                sent.delivery = line(&sent.order, Outcome::Interrupted);
+            }
         }
         Ok(())
     }
