@@ -14,7 +14,7 @@ searches! {
     clocks_that_step_ahead_and_back_within_s_are_safe: 176_000 => clocks();
     what_somebody_else_writes_into_a_tag_lets_nobody_in: 37_000 => spoilt();
     deleted_tags_let_nobody_act_beside_a_later_holder: 83_000 => deleted();
-    evidence_that_is_read_later_than_the_tags_is_safe: 57_000 => lagging();
+    evidence_that_is_read_later_than_the_tags_is_safe: 55_000 => lagging();
 }
 
 const TWO: [(u8, u8); 2] = [(0, 1), (1, 1)];

@@ -24,13 +24,13 @@ searches! {
     a_run_left_on_one_of_two_nodes_is_adopted_safely_beside_a_claim_for_the_other: 202_000 => one_of_two_is_left();
     three_claims_for_one_node_are_safe: 422_000 => three_claims();
     limits_of_one_and_two_hold_on_up_to_four_nodes: 187_000 => up_to_four_nodes();
-    adoption_parking_late_writes_and_deaths_together_are_safe: 606_000 => two_adopters();
+    adoption_parking_late_writes_and_deaths_together_are_safe: 600_000 => two_adopters();
     three_claims_with_a_death_and_a_late_write_are_safe: 67_000 => three_claims_and_a_death();
     a_limit_of_two_holds_on_four_nodes_when_somebody_dies: 121_000 => two_of_four_and_a_death();
-    parking_adoption_and_a_late_write_together_are_safe: 194_000 => parked_again();
-    two_deaths_skew_and_a_late_write_together_are_safe: 310_000 => two_deaths();
-    clocks_that_step_within_s_are_safe: 423_000 => stepping_clocks();
-    two_jobs_on_one_node_are_safe: 72_000 => two_on_one_node();
+    parking_adoption_and_a_late_write_together_are_safe: 190_000 => parked_again();
+    two_deaths_skew_and_a_late_write_together_are_safe: 305_000 => two_deaths();
+    clocks_that_step_within_s_are_safe: 405_000 => stepping_clocks();
+    two_jobs_on_one_node_are_safe: 70_000 => two_on_one_node();
     a_store_with_transactions_keeps_limits_whatever_dies: 200 => transactions();
 }
 

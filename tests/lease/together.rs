@@ -17,7 +17,7 @@ use crate::world::{Order, Stage, Tick};
 type Setting = (u64, u64, u64);
 
 searches! {
-    adoption_parking_the_tie_break_and_a_late_write_together_are_safe: 133_000 => all_at_once();
+    adoption_parking_the_tie_break_and_a_late_write_together_are_safe: 131_000 => all_at_once();
     two_adopters_tie_safely_at_the_limit_for_every_g_p_and_s: 1_030_000 => tied_for_every_setting();
     a_run_is_adopted_and_parked_safely_for_other_g_p_and_s: 184_000 => parked_for_every_setting();
     limits_of_one_and_two_on_up_to_four_nodes_hold_with_adoption_and_parking: 392_000 => limits();
