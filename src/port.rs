@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::id::{ClaimId, Name, NodeId, RunId};
-use crate::model::job::{On, Selector};
-use crate::model::node::{Evidence, Node};
+use crate::model::job::{Fence, On, Selector};
+use crate::model::node::{Evidence, Node, Stopped};
 use crate::model::outcome::Delivery;
 use crate::model::tag::{TagKey, Tags};
 use crate::model::time::Moment;
@@ -192,6 +192,8 @@ pub struct Order {
     pub timeout: Duration,
     /// After this time of the provider's clock it does not start.
     pub not_after: jiff::Timestamp,
+    /// Whether the node's kernel lock has to keep other runs out.
+    pub fence: Fence,
 }
 
 /// What an executor gave back for a send. Its meaning is the executor's own (an SSM command id, a process).
@@ -212,6 +214,19 @@ pub trait Shell {
 
     /// Every roundsman command on the node that was begun within the last `within`.
     async fn evidence(&self, node: &Node, within: Duration) -> Result<Evidence, PortError>;
+
+    /// Raises the node's mark to `claim`, so that no earlier claim starts anything there any more, and ends what runs
+    /// there of whatever run: TERM, and KILL 30 s later.
+    ///
+    /// # Errors
+    /// When the node cannot be told, or has no place to keep its mark. Then nobody can say what runs there.
+    async fn stop(&self, node: &Node, claim: ClaimId) -> Result<Stopped, PortError> {
+        let _ = claim;
+        Err(PortError::new(
+            ErrorKind::Other,
+            format!("what runs on {} cannot be ended from here", node.id),
+        ))
+    }
 }
 
 /// Time, waiting and chance.

@@ -12,7 +12,7 @@ use crate::io::local::store::{LocalNode, LocalStore};
 use crate::io::runner::RunnerShell;
 use crate::model::id::{ClaimId, NodeId};
 use crate::model::job::Selector;
-use crate::model::node::{Evidence, Node};
+use crate::model::node::{Evidence, Node, Stopped};
 use crate::model::outcome::Delivery;
 use crate::model::settings::{InventoryNode, LocalSettings, ProviderKind, Settings};
 use crate::model::tag::{TagKey, Tags};
@@ -288,6 +288,10 @@ impl Shell for AnyShell {
 
     async fn evidence(&self, node: &Node, within: Duration) -> Result<Evidence, PortError> {
         either!(self, AnyShell, shell => shell.evidence(node, within).await)
+    }
+
+    async fn stop(&self, node: &Node, claim: ClaimId) -> Result<Stopped, PortError> {
+        either!(self, AnyShell, shell => shell.stop(node, claim).await)
     }
 }
 

@@ -164,7 +164,7 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::model::id::ClaimId;
-    use crate::model::job::On;
+    use crate::model::job::{Fence, On};
 
     /// An order for tests: the first attempt at step 1, with a minute, startable for ever.
     pub(crate) fn order(script: &str) -> Order {
@@ -179,6 +179,7 @@ pub(crate) mod tests {
             env: BTreeMap::new(),
             timeout: Duration::from_secs(60),
             not_after: jiff::Timestamp::MAX,
+            fence: Fence::On,
         }
     }
 

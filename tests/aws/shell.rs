@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use roundsman::io::aws::SsmShell;
 use roundsman::model::id::{ClaimId, Name, RunId};
-use roundsman::model::job::On;
+use roundsman::model::job::{Fence, On};
 use roundsman::model::node::{Activity, Agent, Command, Evidence, Node, Service};
 use roundsman::model::outcome::Delivery;
 use roundsman::port::{Clock, ErrorKind, Order, PortError, Shell, Store, Ticket, WriteError};
@@ -55,6 +55,7 @@ fn order(script: &str) -> Order {
         env: BTreeMap::new(),
         timeout: Duration::from_secs(60),
         not_after: wall() + Duration::from_secs(1_200),
+        fence: Fence::On,
     }
 }
 

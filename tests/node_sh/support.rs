@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use roundsman::io::wrapper::{compose, compose_stop};
 use roundsman::model::id::{ClaimId, Name, RunId};
-use roundsman::model::job::On;
+use roundsman::model::job::{Fence, On};
 use roundsman::model::outcome::{Attempt, Delivery, Judged, Outcome, judge};
 use roundsman::port::Order;
 use rustix::process::Pid;
@@ -54,6 +54,7 @@ pub(crate) fn order(script: &str) -> Order {
         env: BTreeMap::new(),
         timeout: Duration::from_secs(60),
         not_after: jiff::Timestamp::MAX,
+        fence: Fence::On,
     }
 }
 
