@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use roundsman::io::aws::SsmShell;
+use roundsman::io::aws::{SsmShell, Verbs};
 use roundsman::model::id::{ClaimId, Name, RunId};
 use roundsman::model::job::{Fence, On};
 use roundsman::model::node::{Activity, Agent, Command, Evidence, Node, Service};
@@ -352,11 +352,11 @@ async fn what_is_cancelled_before_its_delivery_has_never_run() {
 
 #[tokio::test]
 async fn a_delivered_step_is_ended_by_the_wrappers_stop() {
-    let shell = shell().await.with_stop(|command| {
-        Ok(format!(
-            "touch ../stop-{}-{}",
-            command.step, command.attempt
-        ))
+    let shell = shell().await.with_verbs(Verbs {
+        look: |_| "exit 1".to_owned(),
+        wait: |_| "exit 1".to_owned(),
+        stop: |command| format!("touch ../stop-{}-{}", command.step, command.attempt),
+        stop_all: |_| "exit 1".to_owned(),
     });
     let node = node(&CALM);
     let script = "while [ ! -e ../stop-1-1 ]; do sleep 0.1; done; echo stopped in order";
