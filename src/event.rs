@@ -139,6 +139,8 @@ pub enum ParkedFor {
     Time,
     /// The node is on hold.
     Hold,
+    /// The credentials end soon.
+    Credentials,
 }
 
 impl ParkedFor {
@@ -148,6 +150,7 @@ impl ParkedFor {
             Self::Signal => "signal",
             Self::Time => "time",
             Self::Hold => "hold",
+            Self::Credentials => "credentials",
         }
     }
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use roundsman::engine::round::{Orders, Round, round};
-use roundsman::engine::stop::{Bell, bell};
+use roundsman::engine::stop::{Bell, Urgency, bell};
 use roundsman::engine::{Engine, now};
 use roundsman::event::{Event, EventKind, ParkedFor};
 use roundsman::io::memory::{Plan, World};
@@ -118,6 +118,7 @@ fn orders(max: Option<u32>, parallel: u32) -> Orders {
         max,
         parallel,
         wait: None,
+        accept_changed: false,
     }
 }
 

@@ -150,6 +150,9 @@ pub struct Run {
     /// Wait that long for what runs on nodes, then leave it to the next `run` (0s: wait for nothing)
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_span)]
     pub for_: Option<std::time::Duration>,
+    /// Go on with runs that began under another job file, by the steps of this one
+    #[arg(long)]
+    pub accept_changed: bool,
     /// Show what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::cli::failure::Failure;
 use crate::io::clock::SystemClock;
 use crate::io::environment;
@@ -96,6 +98,21 @@ pub async fn open(settings: &Settings, purpose: Purpose, agents: bool) -> Result
             let _ = agents;
             available(settings)?;
             Err(Failure::usage("there is no such provider", "this is a bug"))
+        }
+    }
+}
+
+impl World {
+    /// When the right to act ends, as far as the provider's credentials say; they may be renewed before.
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(clippy::unused_async, reason = "AWS has to be waited for")
+    )]
+    pub async fn credentials_end(&self) -> Option<Timestamp> {
+        match &self.store {
+            AnyStore::Local(_) => None,
+            #[cfg(feature = "aws")]
+            AnyStore::Aws(store) => store.clients().credentials_end().await,
         }
     }
 }

@@ -377,7 +377,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             }
             Awaited::Abandoned => {
                 self.abandoned = None;
-                if self.urgency > Urgency::Go && self.parks_for_signal().is_none() {
+                if self.urgency > Urgency::Leave && self.parks_when_told().is_none() {
                     return self.begin_stopping(None);
                 }
             }

@@ -288,6 +288,7 @@ impl Turn<'_> {
         let rows = decide(&rules, &view, &Wish::default());
         let (claim, run) = self.ids(after, now);
         let claimant = Claimant {
+            accept_changed: false,
             owner: &self.kind(after).owner.clone(),
             claim,
             run,

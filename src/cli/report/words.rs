@@ -95,19 +95,19 @@ fn parked(why: ParkedFor, step: u32) -> String {
         0 => "no step has begun".to_owned(),
         step => format!("step {step} was begun last"),
     };
-    match why {
-        ParkedFor::Signal => format!(
-            "parked (told to stop): {far}, and what runs there goes on; the next `run` of this job takes it up"
-        ),
-        ParkedFor::Time => format!(
-            "parked (the time of --for is up): {far}, and what runs there goes on; the next `run` of this job takes it up"
-        ),
+    let why = match why {
+        ParkedFor::Signal => "told to stop",
+        ParkedFor::Time => "the time of --for is up",
+        ParkedFor::Credentials => "the credentials end soon",
         ParkedFor::Hold => {
-            format!(
+            return format!(
                 "parked (on hold): {far}; the next `run` of this job takes it up when the hold is gone"
-            )
+            );
         }
-    }
+    };
+    format!(
+        "parked ({why}): {far}, and what runs there goes on; the next `run` of this job takes it up"
+    )
 }
 
 /// A run is gone on with.

@@ -24,11 +24,16 @@ impl<P: Ports> Visit<'_, P> {
             step: left.step,
             until,
         });
+        // The claim says which file it goes on with.
+        let left = LeftRun {
+            file: self.own().file,
+            ..left
+        };
         self.run = Run::adopted(&self.engine.rules.job, &left, &self.commands);
         if self.run.has_other_file() {
             let message = format!(
                 "the job file is not the one that the run on {} began with: what runs there is watched to its end, no \
-                 step is begun, and the run ends after its clean-up (job-changed)",
+                 step is begun, and the run ends after its clean-up (job-changed); `--accept-changed` goes on instead",
                 self.node.id
             );
             self.tell(EventKind::Warned { message });
