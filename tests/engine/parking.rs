@@ -288,3 +288,31 @@ fn a_changed_job_file_is_accepted_when_that_is_asked_for() {
         assert_eq!(attempts(&world), sent);
     }
 }
+
+#[test]
+fn what_runs_is_left_two_minutes_before_credentials_end_that_are_not_renewed() {
+    let rules = rules(job());
+    let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
+    takes(&world, 3_400, &[]);
+    let start = now(&world).wall;
+    let quiet = |_: Event| {};
+    let engine = Engine {
+        ports: &world,
+        rules: &rules,
+        owner: "test@host",
+        report: &quiet,
+    };
+    let (bell, stop) = bell();
+    // Renewed once, when they are asked for again.
+    let asked = std::cell::Cell::new(0);
+    let end = async || {
+        asked.set(asked.get() + 1);
+        let minutes = if asked.get() == 1 { 20 } else { 40 };
+        Some(later(start, Duration::from_secs(minutes * 60)))
+    };
+    let orders = orders(Some(1), 1);
+    let round = world.play(engine.leaving_in_time(&bell, end, round(&engine, &orders, stop)));
+    assert_eq!((round.counts.parked, round.cut_short), (1, false));
+    let left = elapsed(start, round.at).as_secs();
+    assert!((38 * 60..38 * 60 + 5).contains(&left), "{left} s");
+}

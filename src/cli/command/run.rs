@@ -1,8 +1,6 @@
 //! `run`: serve the next node that is due.
 
 use std::cell::Cell;
-use std::convert::Infallible;
-use std::time::Duration;
 
 use crate::cli::args;
 use crate::cli::command::plan::{prepare, show};
@@ -15,16 +13,11 @@ use crate::cli::report::json::Lines;
 use crate::cli::world::{Purpose, World, find_node};
 use crate::engine::Engine;
 use crate::engine::round::{Orders, Round, round};
-use crate::engine::stop::{Bell, bell};
-use crate::event::{Event, EventKind};
+use crate::engine::stop::bell;
+use crate::event::Event;
 use crate::io::signals::{self, Signal};
 use crate::model::job::support::refusals;
-use crate::model::time::{elapsed, format_stamp};
 use crate::model::view::Rules;
-use crate::port::{Clock, Ports};
-
-/// How long before the credentials end runs are left: enough for a send, a look and the write that says so.
-const LEAVE_BEFORE: Duration = Duration::from_secs(120);
 
 /// Runs one invocation.
 pub(super) async fn run(context: &Context, args: args::Run) -> Result<Exit, Failure> {
@@ -93,13 +86,8 @@ async fn serve(
         owner: &owner,
         report: &tell,
     };
-    let serving = async {
-        tokio::select! {
-            biased;
-            round = round(&engine, orders, stop) => round,
-            never = leaving(world, &bell, &report) => match never {},
-        }
-    };
+    let credentials = async || world.credentials_end().await;
+    let serving = engine.leaving_in_time(&bell, credentials, round(&engine, orders, stop));
     let served = signals::while_listening(serving, |signal| {
         first.set(first.get().or(Some(signal)));
         bell.ring();
@@ -112,35 +100,6 @@ async fn serve(
     })?;
     report.finish();
     Ok((round, first.get()))
-}
-
-/// Has runs left to the next invocation before the credentials end, where that is known and they are not renewed.
-async fn leaving(world: &World, bell: &Bell, report: &Report) -> Infallible {
-    let clock = world.clock();
-    while let Some(end) = world.credentials_end().await {
-        let left = elapsed(clock.wall(), end).saturating_sub(LEAVE_BEFORE);
-        clock.sleep_until(clock.boot().plus(left)).await;
-        let renewed = world
-            .credentials_end()
-            .await
-            .is_none_or(|again| again > end);
-        if renewed {
-            continue;
-        }
-        let message = format!(
-            "the credentials end {}: nothing more is claimed, and what runs on nodes is left to the next run",
-            format_stamp(end)
-        );
-        report.event(&Event {
-            at: clock.wall(),
-            run: None,
-            node: None,
-            kind: EventKind::Warned { message },
-        });
-        bell.leave();
-        break;
-    }
-    std::future::pending().await
 }
 
 /// The exit status. `named`: the node was asked for by name, so that it is wanted whatever its age.

@@ -25,11 +25,6 @@ pub struct AwsStore {
 }
 
 impl AwsStore {
-    /// What it calls through.
-    pub fn clients(&self) -> &Clients {
-        &self.clients
-    }
-
     /// A store that does not ask for SSM agents.
     pub fn new(clients: Clients) -> Self {
         Self {
