@@ -437,9 +437,9 @@ async fn evidence_names_every_command_of_ours_and_what_became_of_it() {
             (4, Activity::InProgress),
         ]
     );
-    // Ten minutes of delivery and three of execution.
+    // Twenty minutes of delivery, as long as the order may start, and three of execution.
     let away = latest_end.duration_since(wall()).as_secs();
-    assert!((700..=781).contains(&away), "{away}s");
+    assert!((1_300..=1_381).contains(&away), "{away}s");
     assert_eq!(
         aws.calls().get("ListCommandInvocations"),
         Some(&2),
