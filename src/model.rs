@@ -8,6 +8,7 @@ pub mod document;
 pub mod field;
 pub mod id;
 pub mod job;
+pub mod journal;
 pub mod lease;
 pub mod limits;
 pub mod lock;

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::id::{ClaimId, Name, NodeId, RunId};
-use crate::model::job::{On, Selector};
-use crate::model::node::{Evidence, Node};
+use crate::model::job::{Fence, On, Selector};
+use crate::model::node::{Evidence, Node, Stopped};
 use crate::model::outcome::Delivery;
 use crate::model::tag::{TagKey, Tags};
 use crate::model::time::Moment;
@@ -192,6 +192,8 @@ pub struct Order {
     pub timeout: Duration,
     /// After this time of the provider's clock it does not start.
     pub not_after: jiff::Timestamp,
+    /// Whether the node's kernel lock has to keep other runs out.
+    pub fence: Fence,
 }
 
 /// What a stop ends on a node.
@@ -223,11 +225,14 @@ pub trait Shell {
     /// tells what became of it.
     async fn cancel(&self, node: &Node, ticket: &Ticket, grace: Duration) -> Result<(), PortError>;
 
-    /// Ends what a run has under way on the node, whoever sent it, as far as [`Shell::evidence`] does not show it: what
-    /// it shows is cancelled by its ticket. TERM, and KILL after a while.
-    async fn end_run(&self, node: &Node, halt: &Halt) -> Result<(), PortError> {
+    /// Raises the node's mark to the claim, so that no earlier one starts anything there any more, and ends what the run
+    /// has under way, whoever sent it: TERM, and KILL 30 s later.
+    ///
+    /// # Errors
+    /// When the node cannot be told, or has no place to keep its mark. Then nobody can say what runs there.
+    async fn end_run(&self, node: &Node, halt: &Halt) -> Result<Stopped, PortError> {
         let _ = (node, halt);
-        Ok(())
+        Ok(Stopped::Nothing { ended: 0 })
     }
 
     /// Every roundsman command on the node that was begun within the last `within`.

@@ -14,7 +14,7 @@ use crate::io::local::store::{LocalNode, LocalStore};
 use crate::io::runner::RunnerShell;
 use crate::model::id::{ClaimId, NodeId};
 use crate::model::job::Selector;
-use crate::model::node::{Evidence, Node};
+use crate::model::node::{Evidence, Node, Stopped};
 use crate::model::outcome::Delivery;
 use crate::model::settings::{InventoryNode, LocalSettings, ProviderKind, Settings};
 use crate::model::tag::{TagKey, Tags};
@@ -304,7 +304,7 @@ impl Shell for AnyShell {
         either!(self, AnyShell, shell => shell.cancel(node, ticket, grace).await)
     }
 
-    async fn end_run(&self, node: &Node, halt: &Halt) -> Result<(), PortError> {
+    async fn end_run(&self, node: &Node, halt: &Halt) -> Result<Stopped, PortError> {
         either!(self, AnyShell, shell => shell.end_run(node, halt).await)
     }
 

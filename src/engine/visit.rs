@@ -28,7 +28,7 @@ use crate::model::decide::{Take, Wish};
 use crate::model::id::NodeId;
 use crate::model::lease::{End, Input, Lease, Next, Terms, Want};
 use crate::model::lock::Lock;
-use crate::model::node::{Command, Node};
+use crate::model::node::{Command, Node, Stopped};
 use crate::model::run::{Do, Result as RunResult, Run};
 use crate::model::span::parse_span;
 use crate::model::suspect::LeftRun;
@@ -152,7 +152,7 @@ enum Woken {
     Stop(Urgency),
     Flight(Landed),
     Step(step::Ended),
-    Halted(Result<(), PortError>),
+    Halted(Result<Stopped, PortError>),
     /// What is under way was sent, or time has passed.
     Time,
 }

@@ -129,7 +129,8 @@
 //! # Beyond
 //!
 //! - **Reads staler than P, clocks further apart than S, writes later than Z**: two runners can hold one node. The three
-//!   reads catch most single stale reads. What is left is for a fence on the node, which this version does not have.
+//!   reads catch most single stale reads. What is left is for the fence on the node (`io/node.sh`), which needs no timing: their
+//!   steps `on = "node"` do not run at once, and the earlier claim starts nothing more once the later one has been there.
 //! - **Settings that differ**: `set` keeps everybody out who *sees* a lock with other settings. Claims that cross do not
 //!   see each other's, and a runner whose G is larger than the D of the other allows for may enter beside it. Nothing in
 //!   the tags can help there: give all machines the same settings.

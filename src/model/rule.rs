@@ -5,7 +5,7 @@
 //! does: no setting, flag or variable reaches [`Without`], and the program always runs with [`Without::NOTHING`].
 //!
 //! Most are asked for where they hold. The last eight are rules of whoever drives the machine, of the store, or of a
-//! fence on the node (which this version does not have yet): only the worlds of the checker and the simulator ask them.
+//! fence on the node (`io/node.sh`): of those only the worlds of the checker and the simulator ask.
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $name:ident,)*) => {

@@ -10,15 +10,15 @@ use crate::event::EventKind;
 use crate::model::backoff::backoff;
 use crate::model::lease::{Input, Next, Want};
 use crate::model::lock::{Lock, LockState};
-use crate::model::node::Evidence;
+use crate::model::node::{Evidence, Stopped};
 use crate::model::run::{END_SLACK, Run};
 use crate::model::span::short_span;
 use crate::model::stop;
 use crate::model::time::{Moment, Now, format_stamp, later};
-use crate::port::{Clock, PortError, Ports, Shell};
+use crate::port::{Clock, ErrorKind, PortError, Ports, Shell};
 
 /// The end of what runs there, under way.
-pub(super) type Halt<'a> = Pin<Box<dyn Future<Output = Result<(), PortError>> + 'a>>;
+pub(super) type Halt<'a> = Pin<Box<dyn Future<Output = Result<Stopped, PortError>> + 'a>>;
 
 /// How often it is tried to reach a node whose step is to be ended.
 const TRIES: u32 = 4;
@@ -33,6 +33,8 @@ pub(super) struct Halting {
     not_before: Moment,
     /// Whether it has been, or was given up.
     over_with: bool,
+    /// Whether a later claim has been on the node.
+    superseded: bool,
     /// Whether it was said that the lock is kept for a while.
     told: bool,
 }
@@ -44,6 +46,7 @@ impl Halting {
             trouble: 0,
             not_before: Moment::default(),
             over_with: false,
+            superseded: false,
             told: false,
         }
     }
@@ -111,6 +114,9 @@ impl<'a, P: Ports> Visit<'a, P> {
             self.awaited = Awaited::Stopping;
             return Some(Pursuit::Want(Want::Stopping));
         }
+        if halting.superseded {
+            return Some(Pursuit::Over);
+        }
         if now.boot < halting.not_before {
             return Some(Pursuit::Until(halting.not_before));
         }
@@ -132,13 +138,21 @@ impl<'a, P: Ports> Visit<'a, P> {
         Box::pin(async move { engine.ports.node().end_run(&node, &halt).await })
     }
 
-    pub(super) fn halted(&mut self, halted: Result<(), PortError>) -> Next {
+    pub(super) fn halted(&mut self, halted: Result<Stopped, PortError>) -> Next {
         let now = self.engine.now();
         let Some(halting) = self.halting.as_mut() else {
             return self.feed(Input::Woke);
         };
+        let halted = halted.and_then(|stopped| match stopped {
+            Stopped::Lives => Err(PortError::new(
+                ErrorKind::Other,
+                format!("something is left on {} that does not end", self.node.id),
+            )),
+            Stopped::Nothing { .. } | Stopped::Superseded => Ok(stopped),
+        });
         match halted {
-            Ok(()) => halting.over_with = true,
+            Ok(Stopped::Superseded) => halting.superseded = true,
+            Ok(_) => halting.over_with = true,
             Err(error) => {
                 halting.trouble += 1;
                 let random = self.engine.ports.clock().random();

@@ -276,6 +276,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             env: variables(&rules.job, &self.node, lock, step, attempt, last),
             timeout: definition.timeout,
             not_after: lock.until,
+            fence: rules.job.fence,
         })
     }
 }
