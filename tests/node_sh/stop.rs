@@ -114,6 +114,8 @@ fn stop_with_a_claim_ends_what_a_run_has_under_way_and_keeps_earlier_claims_out(
         // A stop that comes late, of an earlier claim, ends nothing.
         let own = Order {
             claim: later,
+            run: order.run,
+            attempt: 2,
             ..old
         };
         let own = Order {
