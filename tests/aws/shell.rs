@@ -356,7 +356,7 @@ async fn a_delivered_step_is_ended_by_the_wrappers_stop() {
         look: |_| "exit 1".to_owned(),
         wait: |_| "exit 1".to_owned(),
         stop: |command| format!("touch ../stop-{}-{}", command.step, command.attempt),
-        stop_all: |_| "exit 1".to_owned(),
+        stop_run: |_| "exit 1".to_owned(),
     });
     let node = node(&CALM);
     let script = "while [ ! -e ../stop-1-1 ]; do sleep 0.1; done; echo stopped in order";

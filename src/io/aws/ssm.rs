@@ -19,12 +19,12 @@ use jiff::Timestamp;
 use crate::io::aws::client::{Clients, ssm_once};
 use crate::io::aws::error::Call;
 use crate::io::aws::ssm::stage::Stage;
-use crate::model::id::{ClaimId, NodeId};
+use crate::model::id::NodeId;
 use crate::model::job::On;
 use crate::model::node::{Activity, Agent, Command, Evidence, Node, Stopped};
 use crate::model::outcome::Delivery;
 use crate::model::time::elapsed;
-use crate::port::{Clock, ErrorKind, Order, PortError, Shell, Ticket, WriteError};
+use crate::port::{Clock, ErrorKind, Halt, Order, PortError, Shell, Ticket, WriteError};
 
 /// The longest `executionTimeout` that AWS-RunShellScript takes: 48 h.
 const EXECUTION_MAX: Duration = Duration::from_secs(172_800);

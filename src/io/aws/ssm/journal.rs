@@ -8,11 +8,11 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::io::aws::ssm::{DELIVERY_MIN, EXECUTION_MAX, EXECUTION_SLACK, SsmShell, output, poll};
-use crate::model::id::{ClaimId, NodeId};
+use crate::model::id::NodeId;
 use crate::model::journal::{self, Journal};
 use crate::model::node::{Activity, Command, Evidence, Node, Stopped};
 use crate::model::outcome::Delivery;
-use crate::port::{Clock, ErrorKind, PortError, Ticket, WriteError};
+use crate::port::{Clock, ErrorKind, Halt, PortError, Ticket, WriteError};
 
 /// How long a node may take to say what its journal has: an agent that sleeps is not waited for.
 const LOOK_WITHIN: Duration = Duration::from_secs(20);
@@ -163,7 +163,7 @@ fn silent(node: &NodeId, why: &str, printed: &str) -> PortError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::id::{Name, RunId};
+    use crate::model::id::{ClaimId, Name, RunId};
     use crate::model::node::Handle;
 
     fn command(attempt: u32, activity: Activity) -> Command {
