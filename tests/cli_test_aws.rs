@@ -4,10 +4,14 @@
 #[path = "cli/folder.rs"]
 #[expect(dead_code, reason = "what is there for the tests over a local fleet")]
 mod cli;
+#[path = "cli_aws/crowd.rs"]
+mod crowd;
+#[path = "cli_aws/errors.rs"]
+mod errors;
+#[path = "test_aws/kills.rs"]
+mod kills;
 #[path = "cli_aws/leases.rs"]
 mod leases;
-#[path = "cli_aws/operators.rs"]
-mod operators;
 #[path = "cli_aws/runs.rs"]
 mod runs;
 #[path = "cli_aws/site.rs"]

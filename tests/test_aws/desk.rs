@@ -83,12 +83,12 @@ fn fate(
         }
         Mode::Hang => {
             shared.pause(fault.time());
-            None
+            refusal
         }
         Mode::HangAfter => {
             act(shared, call, None);
             shared.pause(fault.time());
-            None
+            refusal
         }
         Mode::BrokenAfter => {
             act(shared, call, None);
@@ -186,7 +186,7 @@ fn respond(shared: &Shared, status: u16, kind: &str, body: String) -> Response {
         headers: vec![
             ("Date", date),
             ("Content-Type", kind.to_owned()),
-            ("x-amzn-RequestId", state.lots.uuid()),
+            ("x-amzn-RequestId", state.names.uuid()),
         ],
         body,
     }

@@ -23,7 +23,7 @@ pub(crate) enum Mode {
     #[serde(alias = "drop")]
     LostBefore,
     LostAfter,
-    /// No answer comes for `seconds`, then the connection breaks; it is not done, or done.
+    /// No answer comes for `seconds`, then 500; it is not done, or done.
     Hang,
     HangAfter,
     /// It is done, and the answer says 500.
@@ -175,12 +175,12 @@ impl Fault {
                 "ConcurrentTagAccess",
                 "Tags are being changed by another request.",
             ),
-            (Mode::Broken | Mode::BrokenAfter, Service::Ssm) => (
+            (Mode::Broken | Mode::BrokenAfter | Mode::Hang | Mode::HangAfter, Service::Ssm) => (
                 500,
                 "InternalServerError",
                 "An error occurred on the server side.",
             ),
-            (Mode::Broken | Mode::BrokenAfter, _) => {
+            (Mode::Broken | Mode::BrokenAfter | Mode::Hang | Mode::HangAfter, _) => {
                 (500, "InternalError", "An internal error has occurred")
             }
             (Mode::Unavailable, Service::Ec2) => (

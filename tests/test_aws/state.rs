@@ -19,6 +19,8 @@ use super::tags::Past;
 /// All that changes.
 pub(crate) struct State {
     pub(crate) lots: Lots,
+    /// For names that decide nothing, so that asking more often changes no chance.
+    pub(crate) names: Lots,
     pub(crate) staleness: Duration,
     pub(crate) delivery: Duration,
     pub(crate) not_yet: Duration,
@@ -41,6 +43,7 @@ impl State {
     fn new(settings: &Settings) -> Self {
         Self {
             lots: Lots::new(settings.seed),
+            names: Lots::new(!settings.seed),
             staleness: settings.staleness,
             delivery: settings.delivery,
             not_yet: settings.not_yet,

@@ -255,7 +255,7 @@ fn path() -> std::ffi::OsString {
 }
 
 fn new_boot(shared: &Shared, node: &str) -> std::io::Result<()> {
-    let boot = shared.state().lots.uuid();
+    let boot = shared.state().names.uuid();
     fs::write(shared.home(node).join("boot_id"), format!("{boot}\n"))
 }
 

@@ -1,0 +1,15 @@
+//! The test AWS itself: that it does what AWS documents, and where it differs from moto.
+
+#[path = "test_aws/tests/ask.rs"]
+mod ask;
+#[path = "test_aws/tests/ec2.rs"]
+mod ec2;
+#[path = "test_aws/tests/faults.rs"]
+mod faults;
+#[path = "test_aws/tests/speed.rs"]
+mod speed;
+#[path = "test_aws/tests/ssm.rs"]
+mod ssm;
+#[path = "test_aws/cloud.rs"]
+#[expect(dead_code, reason = "what is there for other tests")]
+mod test_aws;
