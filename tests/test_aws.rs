@@ -2,6 +2,15 @@
 
 #[path = "test_aws/tests/ask.rs"]
 mod ask;
+#[cfg(feature = "aws")]
+#[path = "test_aws/tests/compare.rs"]
+mod compare;
+#[cfg(feature = "aws")]
+#[path = "test_aws/tests/conform.rs"]
+mod conform;
+#[cfg(feature = "aws")]
+#[path = "test_aws/tests/deviations.rs"]
+mod deviations;
 #[path = "test_aws/tests/ec2.rs"]
 mod ec2;
 #[path = "test_aws/tests/faults.rs"]
@@ -10,6 +19,9 @@ mod faults;
 mod speed;
 #[path = "test_aws/tests/ssm.rs"]
 mod ssm;
+#[cfg(feature = "aws")]
+#[expect(dead_code, reason = "what is there for the tests over moto")]
+mod support;
 #[path = "test_aws/cloud.rs"]
 #[expect(dead_code, reason = "what is there for other tests")]
 mod test_aws;

@@ -69,8 +69,12 @@ fn paging(form: &mut Form) -> Result<(Option<usize>, Option<String>), Refusal> {
     Ok((size, form.take("NextToken")))
 }
 
+/// "Common client error codes", API reference.
 fn bad_token() -> Refusal {
-    Refusal::new("InvalidNextToken", "The token is invalid or has expired.")
+    Refusal::new(
+        "InvalidPaginationToken",
+        "The specified pagination token is not valid or is expired.",
+    )
 }
 
 /// What a dry run is answered that would have succeeded.

@@ -91,7 +91,7 @@ fn what_ec2_does_not_take_is_refused_by_its_code() {
         (
             "DescribeInstances",
             &[("NextToken", "what")],
-            "InvalidNextToken",
+            "InvalidPaginationToken",
         ),
         (
             "DescribeInstances",

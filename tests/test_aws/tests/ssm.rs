@@ -314,7 +314,6 @@ fn the_same_seed_delivers_as_slowly() {
                 .expect("a time")
                 .to_owned()
         });
-        println!("{told:?}");
         (commands, order)
     };
     assert_eq!(order(3), order(3));
