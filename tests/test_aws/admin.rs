@@ -82,7 +82,7 @@ pub(crate) fn tell(shared: &Shared, method: &str, what: &str, name: &str, body: 
         ("GET", "fleet") => Ok(fleet(shared)),
         ("GET", "tags") => Ok(json!(shared.state().tags.now(name, now()))),
         ("POST", "tags") => set_tags(shared, name, &read(body)?),
-        ("POST", "fleet") => launch(shared, &read(body)?),
+        ("POST", "fleet") => Ok(launch(shared, &read(body)?)),
         ("POST", "instance") => change(shared, name, &read(body)?),
         ("POST", "reboot") => {
             ssm::reboot(shared, name);
@@ -157,7 +157,7 @@ fn set_tags(shared: &Shared, node: &str, tagged: &Tagged) -> Told {
     Ok(json!(state.tags.now(node, now())))
 }
 
-fn launch(shared: &Shared, wanted: &Wanted) -> Told {
+fn launch(shared: &Shared, wanted: &Wanted) -> Value {
     let mut guard = shared.state();
     let state = &mut *guard;
     let at = state.time();
@@ -180,7 +180,7 @@ fn launch(shared: &Shared, wanted: &Wanted) -> Told {
             state.tags.put(id, key, Some(value), now());
         }
     }
-    Ok(json!({"nodes": ids}))
+    json!({"nodes": ids})
 }
 
 /// An instance that stops or ends takes all that runs on it along.

@@ -52,7 +52,7 @@ impl Call {
         }
         let mut form = Form::parse(&request.body);
         let text = form_urlencoded::parse(&request.body)
-            .map(|(key, value)| format!("{key}={value}\n"))
+            .map(|(key, value)| [&key, "=", &value, "\n"].concat())
             .collect();
         let service = match form.take("Version").as_deref() {
             Some("2016-11-15") => Service::Ec2,

@@ -45,11 +45,11 @@ pub(crate) fn answer(
 }
 
 /// How a read looks at tags.
-fn view<'l>(
-    lots: &'l mut super::lots::Lots,
+fn view(
+    lots: &mut super::lots::Lots,
     staleness: std::time::Duration,
     stale: Option<std::time::Duration>,
-) -> View<'l> {
+) -> View<'_> {
     match stale {
         Some(lag) => View::Back(lag),
         None if staleness.is_zero() => View::Fresh,

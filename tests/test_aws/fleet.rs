@@ -73,13 +73,8 @@ pub(crate) struct Change {
     pub(crate) reason: Option<String>,
     pub(crate) lifecycle: Option<String>,
     pub(crate) health: Option<String>,
-    /// `Some(None)`: SSM does not know it any more.
-    #[serde(default, deserialize_with = "given")]
-    pub(crate) agent: Option<Option<String>>,
-}
-
-fn given<'d, D: serde::Deserializer<'d>>(from: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(from).map(Some)
+    /// `gone`: SSM does not know it any more.
+    pub(crate) agent: Option<String>,
 }
 
 /// All instances, in the order of their launch, and all groups by name.
@@ -153,7 +148,7 @@ impl Fleet {
             instance.reason.clone_from(&change.reason);
         }
         if let Some(agent) = &change.agent {
-            instance.agent.clone_from(agent);
+            instance.agent = (agent != "gone").then(|| agent.clone());
         }
         let gone = instance.state == "terminated";
         if gone {

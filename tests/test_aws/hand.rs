@@ -62,7 +62,7 @@ fn span(text: &str) -> Result<Duration, String> {
     if zero {
         return Ok(Duration::ZERO);
     }
-    parse_span(text).map_err(|error| error.to_string())
+    parse_span(text)
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

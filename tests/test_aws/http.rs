@@ -77,7 +77,7 @@ impl Server {
                 let open = Arc::clone(&serving);
                 std::thread::spawn(move || {
                     // A connection that breaks is its caller's affair.
-                    let _ = connection(stream, &open, &*handler);
+                    let _ = connection(&stream, &open, &*handler);
                 });
             }
         });
@@ -96,11 +96,11 @@ impl Drop for Server {
     }
 }
 
-fn connection(stream: TcpStream, open: &Open, handler: &Handler) -> std::io::Result<()> {
+fn connection(stream: &TcpStream, open: &Open, handler: &Handler) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let peer = stream.peer_addr()?;
     open.connections().insert(peer.port(), stream.try_clone()?);
-    let ended = serve(&stream, peer, open, handler);
+    let ended = serve(stream, peer, open, handler);
     open.connections().remove(&peer.port());
     let _ = stream.shutdown(Shutdown::Both);
     ended

@@ -47,8 +47,9 @@ fn rest(pattern: &[char], text: &[char]) -> bool {
         ([], _) => text.is_empty(),
         (['*', after @ ..], _) => (0..=text.len()).any(|skip| rest(after, &text[skip..])),
         (['?', after @ ..], [_, more @ ..]) => rest(after, more),
-        (['\\', wanted, after @ ..], [c, more @ ..]) => wanted == c && rest(after, more),
-        ([wanted, after @ ..], [c, more @ ..]) => wanted == c && rest(after, more),
+        (['\\', wanted, after @ ..] | [wanted, after @ ..], [c, more @ ..]) => {
+            wanted == c && rest(after, more)
+        }
         (_, []) => false,
     }
 }

@@ -76,8 +76,8 @@ mod tests {
 
     use super::differences;
 
-    fn told(ours: serde_json::Value, moto: serde_json::Value) -> Vec<String> {
-        differences(&ours, &moto).into_iter().collect()
+    fn told(ours: &serde_json::Value, moto: &serde_json::Value) -> Vec<String> {
+        differences(ours, moto).into_iter().collect()
     }
 
     #[test]
@@ -85,7 +85,7 @@ mod tests {
         let ours = json!({"a": [{"Key": "x", "v": 1}, {"Key": "y", "v": 2}], "b": true, "c": [1]});
         let moto = json!({"a": [{"Key": "y", "v": 3}, {"Key": "x", "v": 1}], "d": null, "c": []});
         assert_eq!(
-            told(ours.clone(), moto),
+            told(&ours, &moto),
             [
                 "a[].v: 2 here, 3 at moto",
                 "b: only here",
@@ -93,6 +93,6 @@ mod tests {
                 "d: only at moto"
             ]
         );
-        assert!(told(ours.clone(), ours).is_empty());
+        assert!(told(&ours, &ours).is_empty());
     }
 }

@@ -301,7 +301,7 @@ fn covers(row: &Deviation, (step, what): &(String, String)) -> bool {
         let place = format!("{}{rest}: {}", row.at, row.what);
         what.starts_with(&place)
     };
-    of_step && row.of.iter().any(|rest| is(rest))
+    of_step && row.of.iter().any(is)
 }
 
 #[test]

@@ -57,12 +57,15 @@ fn answers_come_in_pages_of_the_size_that_was_asked_for() {
     assert_eq!(sizes, [2; 6]);
 }
 
+/// Action, parameters, code.
+type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
 #[test]
 fn what_ec2_does_not_take_is_refused_by_its_code() {
     let aws = Aws::start();
     let node = aws.fleet(None, 1, &[]).remove(0);
     let long = "x".repeat(257);
-    let table: [(&str, &[(&str, &str)], &str); 13] = [
+    let table: [Row<'_>; 13] = [
         (
             "DescribeInstances",
             &[("MaxResults", "4")],

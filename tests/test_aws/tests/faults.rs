@@ -6,9 +6,9 @@ use crate::ask::{ended, send, try_ec2, until};
 use crate::test_aws::Aws;
 
 /// Writes `k=v` over a fault: the answer's code or `lost`, and the value right after it.
-fn written(aws: &Aws, node: &str, fault: Value) -> (String, Option<String>) {
+fn written(aws: &Aws, node: &str, fault: &Value) -> (String, Option<String>) {
     aws.set_tags(node, &[("k", "")]);
-    aws.fault(&fault);
+    aws.fault(fault);
     let asked = [
         ("ResourceId.1", node),
         ("Tag.1.Key", "k"),
@@ -44,9 +44,9 @@ fn each_fault_does_what_it_is_called() {
     ] {
         let fault = json!({"action": "CreateTags", "mode": mode, "seconds": 0.2});
         let expected = (code.to_owned(), done.then(|| "v".to_owned()));
-        assert_eq!(written(&aws, &node, fault), expected, "{mode}");
+        assert_eq!(written(&aws, &node, &fault), expected, "{mode}");
         assert_eq!(
-            written(&aws, &node, json!({"mode": "deny", "count": 0})).0,
+            written(&aws, &node, &json!({"mode": "deny", "count": 0})).0,
             "ok",
             "once only"
         );
@@ -73,14 +73,14 @@ fn a_write_can_land_late_and_over_a_later_one() {
     for (mode, code) in [("late", "ok"), ("lost-then-done", "lost")] {
         let fault = json!({"mode": mode, "seconds": 0.3});
         assert_eq!(
-            written(&aws, &node, fault),
+            written(&aws, &node, &fault),
             (code.to_owned(), None),
             "{mode}"
         );
         aws.set_tags(&node, &[("k", "later")]);
         until("it lands", 10, || aws.tags(&node)["k"] == "v");
     }
-    let (code, value) = written(&aws, &node, json!({"mode": "again", "seconds": 0.3}));
+    let (code, value) = written(&aws, &node, &json!({"mode": "again", "seconds": 0.3}));
     assert_eq!((code.as_str(), value.as_deref()), ("ok", Some("v")));
     aws.set_tags(&node, &[("k", "later")]);
     until("it lands again", 10, || aws.tags(&node)["k"] == "v");

@@ -228,16 +228,15 @@ fn commands_are_listed_by_node_and_time_for_thirty_days() {
     );
     assert_eq!(ids(json!({})).len(), 3);
     let told = ssm(&aws, "ListCommands", &of_first()).json();
-    let at = told["Commands"][0]["RequestedDateTime"]
-        .as_f64()
-        .expect("seconds");
-    let after = format!(
-        "{}",
-        jiff::Timestamp::from_second(at as i64 - 60).expect("a time")
-    );
+    let at = told["Commands"][0]["RequestedDateTime"].as_f64();
+    let at = std::time::Duration::from_secs_f64(at.expect("seconds") - 60.0);
+    let at = jiff::SignedDuration::try_from(at).expect("a time");
+    let after = jiff::Timestamp::from_duration(at)
+        .expect("a time")
+        .to_string();
     let filter =
         json!({"InstanceId": nodes[0], "Filters": [{"key": "InvokedAfter", "value": after}]});
-    assert_eq!(ids(filter), [second.clone()]);
+    assert_eq!(ids(filter), std::slice::from_ref(&second));
     let paged = ssm(&aws, "ListCommands", &json!({"MaxResults": 2})).json();
     let rest = ids(json!({"MaxResults": 2, "NextToken": paged["NextToken"]}));
     assert_eq!(rest, [first]);
