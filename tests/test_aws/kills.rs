@@ -17,15 +17,14 @@ fn killed(aws: &Aws, group: &'static str, action: &str, skip: u64, when: &str) -
     command.env("AWS_ACCESS_KEY_ID", group);
     let ran = end(command.spawn().expect("it starts"));
     assert_eq!(ran.status, None, "it was killed: {ran:?}");
-    let log = aws.log();
-    let last = log
-        .iter()
-        .rfind(|call| call.caller == group)
-        .expect("calls");
-    assert_eq!(
-        (last.action.as_str(), last.answer.as_deref()),
-        (action, Some("lost"))
-    );
+    // Its end is seen here before the test AWS has written the call's end down.
+    until("its last call is lost", 10, || {
+        let log = aws.log();
+        let last = log.iter().rfind(|call| call.caller == group);
+        let last = last.expect("calls");
+        assert_eq!(last.action, action);
+        last.answer.as_deref() == Some("lost")
+    });
     let keys = site.keys(0);
     // Whoever comes when the lease is over goes on, and the step's effect is there once.
     until("it is served", 120, || {
