@@ -22,9 +22,11 @@ mod signal;
 mod ssm;
 mod state;
 mod tags;
+mod warden;
 mod xml;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Value, json};
@@ -33,13 +35,15 @@ pub(crate) use settings::Settings;
 
 use http::Server;
 use state::Shared;
+use warden::Warden;
 
 /// A running test AWS. It ends, and all that runs on its nodes, when this is dropped.
 pub(crate) struct Aws {
     shared: Shared,
     server: Option<Server>,
     /// The folder of the nodes.
-    root: tempfile::TempDir,
+    root: PathBuf,
+    warden: Option<Warden>,
 }
 
 impl Aws {
@@ -53,8 +57,12 @@ impl Aws {
     /// # Errors
     /// When its port is taken, or there is no place for its nodes.
     pub(crate) fn with(settings: &Settings) -> std::io::Result<Self> {
-        let root = tempfile::Builder::new().prefix("test-aws-").tempdir()?;
-        let shared = Shared::new(settings, root.path().to_owned());
+        let root = tempfile::Builder::new()
+            .prefix("test-aws-")
+            .tempdir()?
+            .keep();
+        let shared = Shared::new(settings, root.clone());
+        let warden = Warden::start(&shared.marks(), &root)?;
         let serving = shared.clone();
         // Known before the first request comes, which needs it to find its caller.
         let port = Arc::new(OnceLock::new());
@@ -69,6 +77,7 @@ impl Aws {
             shared,
             server: Some(server),
             root,
+            warden: Some(warden),
         })
     }
 
@@ -177,7 +186,7 @@ impl Aws {
 
     /// The folder of the nodes' folders.
     pub(crate) fn root(&self) -> &std::path::Path {
-        self.root.path()
+        &self.root
     }
 
     /// Asks at the back door.
@@ -196,20 +205,7 @@ impl Drop for Aws {
     fn drop(&mut self) {
         self.shared.end();
         self.server = None;
-        // Everything that runs on a node bears the node's mark, detached or not.
-        let nodes: Vec<String> = {
-            let state = self.shared.state();
-            state
-                .fleet
-                .instances
-                .iter()
-                .map(|it| it.id.clone())
-                .collect()
-        };
-        let marks = nodes.iter().map(|node| {
-            let (name, mark) = self.shared.mark(node);
-            format!("{name}={mark}")
-        });
-        signal::kill_marked(&marks.collect());
+        // Kills what runs on nodes, and removes their folders.
+        self.warden = None;
     }
 }

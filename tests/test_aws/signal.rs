@@ -1,6 +1,5 @@
 //! Signals to whoever calls: the process at the other end of a connection, and what runs on a node.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 
@@ -63,14 +62,14 @@ pub(crate) fn caller(peer: SocketAddr, port: u16) -> Option<i32> {
     })
 }
 
-/// Kills every process whose environment has one of these words, detached ones too.
-pub(crate) fn kill_marked(words: &BTreeSet<String>) {
+/// Kills every process whose environment has this word, detached ones too.
+pub(crate) fn kill_marked(word: &str) {
     for pid in processes() {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        let is_marked = environment
+        if environment
             .split(|&byte| byte == 0)
-            .any(|each| str::from_utf8(each).is_ok_and(|each| words.contains(each)));
-        if is_marked {
+            .any(|each| each == word.as_bytes())
+        {
             send(pid, Signal::KILL);
         }
     }

@@ -16,6 +16,9 @@ use super::settings::Settings;
 use super::ssm::Commands;
 use super::tags::Past;
 
+/// The variable that marks what runs on nodes.
+const MARK: &str = "ROUNDSMAN_TEST_NODE";
+
 /// All that changes.
 pub(crate) struct State {
     pub(crate) lots: Lots,
@@ -143,7 +146,12 @@ impl Shared {
 
     /// The word in the environment of all that runs on a node: name and value.
     pub(crate) fn mark(&self, node: &str) -> (&'static str, String) {
-        ("ROUNDSMAN_TEST_NODE", format!("{}/{node}", self.0.mark))
+        (MARK, format!("{}/{node}", self.0.mark))
+    }
+
+    /// What the words of all nodes begin with.
+    pub(crate) fn marks(&self) -> String {
+        format!("{MARK}={}/", self.0.mark)
     }
 }
 

@@ -262,7 +262,7 @@ fn new_boot(shared: &Shared, node: &str) -> std::io::Result<()> {
 /// Reboots a node: all that runs there is killed, and it has another boot id.
 pub(crate) fn reboot(shared: &Shared, node: &str) {
     let (name, mark) = shared.mark(node);
-    signal::kill_marked(&[format!("{name}={mark}")].into());
+    signal::kill_marked(&format!("{name}={mark}"));
     // A node on which nothing has run yet has no folder, and no boot id that could change.
     let _ = new_boot(shared, node);
 }
