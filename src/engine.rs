@@ -4,6 +4,8 @@
 //! hand. [`visit`] is one node from the claim to the release: one loop that owns renewing, stepping and releasing.
 //! [`operate`] is what operators do by hand, [`probe`] measures the store. All are generic over the ports and tell what happened as events.
 
+pub mod halt;
+pub mod leave;
 pub mod observe;
 pub mod operate;
 pub mod probe;

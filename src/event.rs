@@ -58,6 +58,17 @@ pub enum EventKind {
         /// The lease's end, unless renewed.
         until: Timestamp,
     },
+    /// A run is being ended on purpose, by a claim over its lease.
+    Stopping {
+        /// What its lease was found as.
+        was: LockState,
+        /// Who held it.
+        owner: String,
+        /// The step that it had begun last; 0: none that is known of.
+        step: u32,
+        /// The lease's end, unless renewed.
+        until: Timestamp,
+    },
     /// A step was sent.
     StepStarted {
         /// Its number.
@@ -139,6 +150,8 @@ pub enum ParkedFor {
     Time,
     /// The node is on hold.
     Hold,
+    /// The credentials end soon.
+    Credentials,
 }
 
 impl ParkedFor {
@@ -148,6 +161,7 @@ impl ParkedFor {
             Self::Signal => "signal",
             Self::Time => "time",
             Self::Hold => "hold",
+            Self::Credentials => "credentials",
         }
     }
 }

@@ -96,7 +96,8 @@
 //! | [`model::probe`], [`engine::probe`] | how stale a store is: what is measured and what follows; the measuring |
 //! | `io::aws` (feature `aws`) | EC2 tags as a store, Auto Scaling groups as fleets, SSM Run Command as a shell |
 //! | [`io::local`] | an inventory in SQLite; steps on this machine or through any transport |
-//! | [`io::wrapper`] and `io/node.sh` | the text that runs a step on a node, the same over every transport |
+//! | [`io::wrapper`], `io/node.sh`, `io/node/` | the texts that run, find and end steps on a node, the same over every transport: the fence |
+//! | [`model::journal`] | what a node says of itself, as text and as evidence |
 //! | [`io::runner`] | steps `on = "runner"` |
 //! | [`io::memory`] | a small working world with a clock of its own, for tests |
 //! | [`cli::args`], [`cli::command`] | the command line, and a file for each command |

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::id::{ClaimId, Name, NodeId, RunId};
-use crate::model::job::{On, Selector};
-use crate::model::node::{Evidence, Node};
+use crate::model::job::{Fence, On, Selector};
+use crate::model::node::{Evidence, Node, Stopped};
 use crate::model::outcome::Delivery;
 use crate::model::tag::{TagKey, Tags};
 use crate::model::time::Moment;
@@ -192,6 +192,21 @@ pub struct Order {
     pub timeout: Duration,
     /// After this time of the provider's clock it does not start.
     pub not_after: jiff::Timestamp,
+    /// Whether the node's kernel lock has to keep other runs out.
+    pub fence: Fence,
+}
+
+/// What a stop ends on a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Halt {
+    /// The job.
+    pub job: Name,
+    /// The run.
+    pub run: RunId,
+    /// The claim that stops it: the fence's number.
+    pub claim: ClaimId,
+    /// Only steps up to this number: what comes after is clean-up, which is left to end by itself.
+    pub steps: u32,
 }
 
 /// What an executor gave back for a send. Its meaning is the executor's own (an SSM command id, a process).
@@ -209,6 +224,16 @@ pub trait Shell {
     /// Ends what was sent: TERM, and KILL after `grace` at most, which a node's own wrapper sets for itself. `wait` then
     /// tells what became of it.
     async fn cancel(&self, node: &Node, ticket: &Ticket, grace: Duration) -> Result<(), PortError>;
+
+    /// Raises the node's mark to the claim, so that no earlier one starts anything there any more, and ends what the run
+    /// has under way, whoever sent it: TERM, and KILL 30 s later.
+    ///
+    /// # Errors
+    /// When the node cannot be told, or has no place to keep its mark. Then nobody can say what runs there.
+    async fn end_run(&self, node: &Node, halt: &Halt) -> Result<Stopped, PortError> {
+        let _ = (node, halt);
+        Ok(Stopped::Nothing { ended: 0 })
+    }
 
     /// Every roundsman command on the node that was begun within the last `within`.
     async fn evidence(&self, node: &Node, within: Duration) -> Result<Evidence, PortError>;

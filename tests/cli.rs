@@ -12,3 +12,5 @@ mod operate;
 mod runs;
 #[path = "cli/signals.rs"]
 mod signals;
+#[path = "cli/stopping.rs"]
+mod stopping;

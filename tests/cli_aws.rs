@@ -14,6 +14,8 @@ mod errors;
 mod leases;
 #[path = "cli_aws/operators.rs"]
 mod operators;
+#[path = "cli_aws/parking.rs"]
+mod parking;
 #[path = "cli_aws/probe.rs"]
 mod probe;
 #[path = "cli_aws/runs.rs"]

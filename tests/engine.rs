@@ -10,6 +10,8 @@ mod deaths;
 mod parking;
 #[path = "engine/signals.rs"]
 mod signals;
+#[path = "engine/stopping.rs"]
+mod stopping;
 #[path = "engine/trouble.rs"]
 mod trouble;
 
@@ -21,7 +23,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use proptest::prelude::*;
 use roundsman::engine::round::{Orders, Round, round};
-use roundsman::engine::stop::{Bell, bell};
+use roundsman::engine::stop::{Bell, Urgency, bell};
 use roundsman::engine::{Engine, now};
 use roundsman::event::{Event, EventKind, ParkedFor};
 use roundsman::io::memory::{Plan, World};
@@ -118,6 +120,7 @@ fn orders(max: Option<u32>, parallel: u32) -> Orders {
         max,
         parallel,
         wait: None,
+        accept_changed: false,
     }
 }
 
@@ -151,6 +154,7 @@ fn words(events: &[Event]) -> Vec<&'static str> {
             EventKind::Claimed { .. } => "claimed",
             EventKind::ClaimLost { .. } => "claim-lost",
             EventKind::Adopted { .. } => "adopted",
+            EventKind::Stopping { .. } => "stopping",
             EventKind::StepStarted { .. } => "step-started",
             EventKind::StepFinished { .. } => "step-finished",
             EventKind::Renewed { .. } => "renewed",

@@ -13,8 +13,12 @@ mod check;
 mod contender;
 #[path = "lease/course.rs"]
 mod course;
+#[path = "lease/disturbed.rs"]
+mod disturbed;
 #[path = "lease/happen.rs"]
 mod happen;
+#[path = "lease/holder.rs"]
+mod holder;
 #[path = "lease/leftover.rs"]
 mod leftover;
 #[path = "lease/liveness.rs"]
@@ -33,8 +37,12 @@ mod must_fail_left;
 mod must_fail_limits;
 #[path = "lease/needed.rs"]
 mod needed;
+#[path = "lease/people.rs"]
+mod people;
 #[path = "lease/reach.rs"]
 mod reach;
+#[path = "lease/reached.rs"]
+mod reached;
 #[path = "lease/safe.rs"]
 mod safe;
 #[path = "lease/scenario.rs"]
@@ -43,8 +51,14 @@ mod scenario;
 mod search;
 #[path = "lease/short.rs"]
 mod short;
+#[path = "lease/stopper.rs"]
+mod stopper;
+#[path = "lease/stopping.rs"]
+mod stopping;
 #[path = "lease/texts.rs"]
 mod texts;
+#[path = "lease/together.rs"]
+mod together;
 #[path = "lease/trace.rs"]
 mod trace;
 #[path = "lease/world.rs"]

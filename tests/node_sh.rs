@@ -1,9 +1,17 @@
 //! The node's wrapper in real shells: every test runs in each of sh, dash, bash and busybox that is there.
 
+#[path = "node_sh/disk.rs"]
+mod disk;
+#[path = "node_sh/fence.rs"]
+mod fence;
+#[path = "node_sh/gaps.rs"]
+mod gaps;
 #[path = "node_sh/payload.rs"]
 mod payload;
 #[path = "node_sh/refusal.rs"]
 mod refusal;
+#[path = "node_sh/stop.rs"]
+mod stop;
 #[path = "node_sh/support.rs"]
 mod support;
 
@@ -11,9 +19,10 @@ use std::process::Child;
 use std::time::Duration;
 
 use roundsman::model::job::On;
+use roundsman::model::journal::State;
 use roundsman::model::outcome::{Delivery, Outcome, judge};
 use roundsman::port::Order;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use support::{Node, alive, attempt, each_shell, order, pid_in, poll};
 
 #[test]
@@ -153,95 +162,6 @@ fn without_the_wrapper_there_is_no_result_line_but_a_record() {
 }
 
 #[test]
-fn term_to_the_wrapper_or_its_group_interrupts_the_step() {
-    each_shell(|node| {
-        for (number, whole) in [(1, false), (2, true)] {
-            let told = node.dir.path().join(format!("told{number}"));
-            let script = format!(
-                "trap 'echo told >{}; exit 0' TERM; echo begun; while :; do sleep 0.05; done",
-                told.display()
-            );
-            let order = Order {
-                attempt: number,
-                ..order(&script)
-            };
-            let child = node.start(&node.text(&order));
-            let output = node.attempt_dir(&order).join("output");
-            poll("the step", || {
-                std::fs::read_to_string(&output)
-                    .ok()
-                    .filter(|text| text == "begun\n")
-            });
-            let pid = Pid::from_child(&child);
-            if whole {
-                kill_process_group(pid, Signal::TERM)
-            } else {
-                kill_process(pid, Signal::TERM)
-            }
-            .expect("it lives");
-            let (code, judged) = node.judged(&order, &child.wait_with_output().expect("ends"));
-            assert_eq!(
-                (code, judged.outcome, judged.status),
-                (Some(1), Outcome::Interrupted, None),
-                "{:?}",
-                node.shell
-            );
-            assert!(judged.output.starts_with("begun\n"));
-            assert!(told.exists(), "TERM came first");
-        }
-    });
-}
-
-#[test]
-fn the_verb_stop_ends_the_attempt_and_says_when_there_is_none() {
-    each_shell(|node| {
-        let order = order("exec sleep 300");
-        let stop = node.stop_text(&order);
-        assert_eq!(node.run_text(&stop).status.code(), Some(1), "nothing yet");
-        let child = node.start(&node.text(&order));
-        poll("the step", || {
-            pid_in(&node.attempt_dir(&order).join("group"))
-        });
-        assert_eq!(node.run_text(&stop).status.code(), Some(0));
-        assert_eq!(
-            node.judged(&order, &child.wait_with_output().expect("ends"))
-                .1
-                .outcome,
-            Outcome::Interrupted
-        );
-        assert_eq!(node.run_text(&stop).status.code(), Some(1), "nothing more");
-    });
-}
-
-#[test]
-fn the_verb_stop_ends_a_step_whose_wrapper_is_gone() {
-    each_shell(|node| {
-        let order = order("exec sleep 300");
-        let mut child = node.start(&node.text(&order));
-        let group = poll("the step", || {
-            pid_in(&node.attempt_dir(&order).join("group"))
-        });
-        kill_process(Pid::from_child(&child), Signal::KILL).expect("it lives");
-        child.wait().expect("ends");
-        let stop = node.stop_text(&order);
-        assert_eq!(
-            node.run_text(&stop).status.code(),
-            Some(0),
-            "{:?}",
-            node.shell
-        );
-        poll("its end", || (!alive(group)).then_some(()));
-        poll("the record", || {
-            node.attempt_dir(&order)
-                .join("result")
-                .exists()
-                .then_some(())
-        });
-        node.expect(&order, 1, Outcome::Interrupted, None);
-    });
-}
-
-#[test]
 fn a_finished_attempt_is_answered_from_its_record() {
     each_shell(|node| {
         let count = node.dir.path().join("count");
@@ -263,8 +183,8 @@ fn attached(node: &Node, order: &Order) -> Child {
     let mark = node.dir.path().join("attached");
     let text = node.text(order);
     let marked = text.replace(
-        "rs_waited=0\n",
-        &format!("rs_waited=0; : >'{}'\n", mark.display()),
+        "rs_attach() {\n",
+        &format!("rs_attach() {{\n: >'{}'\n", mark.display()),
     );
     assert_ne!(text, marked);
     let child = node.start(&marked);
@@ -296,35 +216,23 @@ fn a_send_that_is_delivered_twice_runs_once_and_both_are_told_how_it_ended() {
 }
 
 #[test]
-fn a_second_send_that_is_told_to_end_ends_the_step() {
+fn an_attempt_that_another_boot_began_is_interrupted_and_not_executed_again() {
     each_shell(|node| {
-        let order = order("exec sleep 300");
-        let first = node.start(&node.text(&order));
-        poll("the step", || {
-            pid_in(&node.attempt_dir(&order).join("group"))
-        });
-        let second = attached(node, &order);
-        kill_process(Pid::from_child(&second), Signal::TERM).expect("it lives");
-        for child in [first, second] {
-            let output = child.wait_with_output().expect("ends");
-            assert_eq!(
-                node.judged(&order, &output).1.outcome,
-                Outcome::Interrupted,
-                "{:?}",
-                node.shell
-            );
-        }
-    });
-}
-
-#[test]
-fn an_attempt_that_another_boot_began_is_interrupted() {
-    each_shell(|node| {
-        let order = order("echo never");
+        let count = node.dir.path().join("count");
+        let order = order(&format!("echo x >>'{}'", count.display()));
+        node.expect(&order, 0, Outcome::Ok, Some(0));
+        // As a node is found that went down under the step.
         let dir = node.attempt_dir(&order);
-        std::fs::create_dir_all(&dir).expect("made");
-        std::fs::write(dir.join("wrapper"), "another-boot 1 1\n").expect("written");
-        let output = node.expect(&order, 1, Outcome::Interrupted, None);
-        assert!(output.contains("ended without a result"));
+        std::fs::rename(dir.join("result"), dir.join("room")).expect("it was there");
+        let record = std::fs::read_to_string(dir.join("record")).expect("a record");
+        let boot = &node.journal().boot;
+        std::fs::write(dir.join("record"), record.replace(boot, "another-boot")).expect("written");
+        node.expect(&order, 1, Outcome::Interrupted, None);
+        let interrupted = State::Ended {
+            outcome: Outcome::Interrupted,
+            status: None,
+        };
+        assert_eq!(node.state_of(&order), Some(interrupted));
+        assert_eq!(std::fs::read_to_string(&count).expect("a file"), "x\n");
     });
 }

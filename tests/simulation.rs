@@ -39,6 +39,8 @@ mod send;
 mod site;
 #[path = "simulation/ssm.rs"]
 mod ssm;
+#[path = "simulation/stopper.rs"]
+mod stopper;
 #[path = "simulation/store.rs"]
 mod store;
 #[path = "simulation/trace.rs"]

@@ -113,6 +113,9 @@ pub enum Command {
     Hold(Hold),
     /// Lift a hold
     Unhold(Unhold),
+    /// End the run on a node on purpose, whoever holds it
+    #[command(long_about = STOP_ABOUT)]
+    Stop(Stop),
     /// Break a node's lease
     Release(Release),
     /// Record work that was done elsewhere
@@ -150,6 +153,9 @@ pub struct Run {
     /// Wait that long for what runs on nodes, then leave it to the next `run` (0s: wait for nothing)
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_span)]
     pub for_: Option<std::time::Duration>,
+    /// Go on with runs that began under another job file, by the steps of this one
+    #[arg(long)]
+    pub accept_changed: bool,
     /// Show what would be done, and do nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -250,6 +256,27 @@ pub struct Unhold {
     /// The whole fleet of this job
     #[arg(long, value_name = "JOB", conflicts_with = "nodes")]
     pub fleet: Option<String>,
+}
+
+const STOP_ABOUT: &str = "\
+End the run on a node on purpose, whoever holds it
+
+Claims the node over whoever holds it, ends the step that is under way there, does the job's clean-up, records \
+`reason=stopped`, and lets go. The runner that held it notices when it next looks, ends a step of its own, touches nothing \
+more and exits with 4. A run whose steps have all succeeded is committed instead.
+
+On AWS, where a write may land late, the lock of a run that somebody held is kept for `request-life` after that, and \
+where the job has steps on the runner, clean-up waits until such a step has ended for certain. The first ctrl-c or SIGTERM \
+before the claim holds takes it back; a second one leaves at once, and the next `run` of the job finishes the stop.";
+
+/// `stop`.
+#[derive(Debug, Args)]
+pub struct Stop {
+    /// The node: id, unique name or address
+    pub node: String,
+    /// Only if its run is this one
+    #[arg(long, value_name = "ID")]
+    pub run: Option<String>,
 }
 
 /// `release`.

@@ -7,6 +7,7 @@ mod plan;
 mod probe;
 mod run;
 mod status;
+mod stop;
 
 use clap::{CommandFactory, Parser};
 
@@ -75,6 +76,7 @@ fn dispatch(cli: Cli, look: crate::cli::report::Look) -> Result<Exit, Failure> {
             Command::Check(args) => check::check(&context, &args).await,
             Command::Hold(args) => operate::hold(&context, &args).await,
             Command::Unhold(args) => operate::unhold(&context, &args).await,
+            Command::Stop(args) => Box::pin(stop::stop(&context, &args)).await,
             Command::Release(args) => operate::release(&context, &args).await,
             Command::Mark(args) => operate::mark(&context, &args).await,
             Command::Probe(args) => Box::pin(probe::probe(&context, &args)).await,

@@ -13,6 +13,7 @@ use crate::io::{environment, terminal};
 use crate::model::id::Name;
 use crate::model::job::Job;
 use crate::model::job::file::Context as FileContext;
+use crate::model::lock::Lock;
 use crate::model::rule::Without;
 use crate::model::settings::Settings;
 use crate::model::tag::Keys;
@@ -116,6 +117,18 @@ impl Context {
             complain(&render(&loaded.warnings, self.look.colour, self.look.width));
         }
         Ok(loaded.job)
+    }
+
+    /// The job of this name and task; `None`: there is no such file.
+    ///
+    /// # Errors
+    /// When there is one, and it is wrong.
+    pub fn job_of_lock(&self, lock: &Lock) -> Result<Option<Job>, Failure> {
+        let Ok(_) = jobs::find(lock.job.as_str(), &self.dirs, Path::new("")) else {
+            return Ok(None);
+        };
+        let job = self.job(lock.job.as_str())?;
+        Ok(Some(job).filter(|job| job.task == lock.task))
     }
 
     /// The named jobs, or all that there are: those that are good, and what is wrong with the others.

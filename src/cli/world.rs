@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use crate::cli::failure::Failure;
 use crate::io::clock::SystemClock;
 use crate::io::environment;
@@ -12,12 +14,13 @@ use crate::io::local::store::{LocalNode, LocalStore};
 use crate::io::runner::RunnerShell;
 use crate::model::id::{ClaimId, NodeId};
 use crate::model::job::Selector;
-use crate::model::node::{Evidence, Node};
+use crate::model::node::{Evidence, Node, Stopped};
 use crate::model::outcome::Delivery;
 use crate::model::settings::{InventoryNode, LocalSettings, ProviderKind, Settings};
 use crate::model::tag::{TagKey, Tags};
 use crate::port::{
-    Consistency, Grant, Offset, Order, PortError, Ports, Put, Shell, Store, Ticket, WriteError,
+    Consistency, Grant, Halt, Offset, Order, PortError, Ports, Put, Shell, Store, Ticket,
+    WriteError,
 };
 
 #[cfg(feature = "aws")]
@@ -96,6 +99,21 @@ pub async fn open(settings: &Settings, purpose: Purpose, agents: bool) -> Result
             let _ = agents;
             available(settings)?;
             Err(Failure::usage("there is no such provider", "this is a bug"))
+        }
+    }
+}
+
+impl World {
+    /// When the right to act ends, as far as the provider's credentials say; they may be renewed before.
+    #[cfg_attr(
+        not(feature = "aws"),
+        expect(clippy::unused_async, reason = "AWS has to be waited for")
+    )]
+    pub async fn credentials_end(&self) -> Option<Timestamp> {
+        match &self.store {
+            AnyStore::Local(_) => None,
+            #[cfg(feature = "aws")]
+            AnyStore::Aws(store) => store.clients().credentials_end().await,
         }
     }
 }
@@ -284,6 +302,10 @@ impl Shell for AnyShell {
 
     async fn cancel(&self, node: &Node, ticket: &Ticket, grace: Duration) -> Result<(), PortError> {
         either!(self, AnyShell, shell => shell.cancel(node, ticket, grace).await)
+    }
+
+    async fn end_run(&self, node: &Node, halt: &Halt) -> Result<Stopped, PortError> {
+        either!(self, AnyShell, shell => shell.end_run(node, halt).await)
     }
 
     async fn evidence(&self, node: &Node, within: Duration) -> Result<Evidence, PortError> {

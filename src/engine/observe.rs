@@ -42,3 +42,21 @@ pub async fn observe<P: Ports>(
     view.evidence = answers.collect().await;
     Ok(view)
 }
+
+/// Reads one node anew, and what runs there.
+pub(super) async fn observe_node<P: Ports>(ports: &P, node: &Node) -> Result<View, PortError> {
+    let tags = ports.store().read_tags(&node.id).await?;
+    let node = Node {
+        tags,
+        ..node.clone()
+    };
+    let evidence = match ports.node().evidence(&node, EVIDENCE_WITHIN).await {
+        Ok(evidence) => evidence,
+        Err(error) => Evidence::Unavailable(error.message),
+    };
+    Ok(View {
+        now: now(ports).wall,
+        evidence: std::iter::once((node.id.clone(), evidence)).collect(),
+        nodes: vec![node],
+    })
+}

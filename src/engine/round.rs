@@ -1,7 +1,7 @@
 //! One invocation: look, decide, take, and again, while limits and wishes have room.
 
 mod state;
-mod take;
+pub(super) mod take;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -36,6 +36,8 @@ pub struct Orders {
     pub parallel: u32,
     /// How long what runs on nodes is waited for, before it is left to the next invocation; `None`: to its end.
     pub wait: Option<Duration>,
+    /// Whether a run that began under another job file is gone on with under this one.
+    pub accept_changed: bool,
 }
 
 /// What one invocation came to.
@@ -93,6 +95,7 @@ pub async fn round<P: Ports>(engine: &Engine<'_, P>, orders: &Orders, stop: Stop
                 },
                 wanted,
                 lost: state.losses > 0,
+                accept_changed: orders.accept_changed,
             };
             taking = Some(Box::pin(engine.take_later(
                 terms,

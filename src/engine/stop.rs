@@ -11,6 +11,8 @@ pub enum Urgency {
     /// Not at all.
     #[default]
     Go,
+    /// The right to act ends soon: claim nothing more, and leave what runs on nodes to the next invocation.
+    Leave,
     /// Claim nothing more, and end what is under way in order.
     InOrder,
     /// Leave.
@@ -48,13 +50,21 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 impl Bell {
     /// Rings once: in order the first time, at once the second.
     pub fn ring(&self) -> Urgency {
+        self.tell(|urgency| match urgency {
+            Urgency::Go | Urgency::Leave => Urgency::InOrder,
+            Urgency::InOrder | Urgency::AtOnce => Urgency::AtOnce,
+        })
+    }
+
+    /// Tells that the right to act ends soon.
+    pub fn leave(&self) -> Urgency {
+        self.tell(|urgency| urgency.max(Urgency::Leave))
+    }
+
+    fn tell(&self, next: impl Fn(Urgency) -> Urgency) -> Urgency {
         let (urgency, woken) = {
             let mut state = lock(&self.0);
-            state.urgency = if state.urgency == Urgency::Go {
-                Urgency::InOrder
-            } else {
-                Urgency::AtOnce
-            };
+            state.urgency = next(state.urgency);
             (state.urgency, std::mem::take(&mut state.listening))
         };
         woken.into_values().for_each(Waker::wake);

@@ -8,6 +8,7 @@ mod act;
 mod adopt;
 mod deliver;
 mod end;
+mod halting;
 mod park;
 mod step;
 mod stopping;
@@ -19,13 +20,15 @@ use tokio::select;
 
 use crate::engine::Engine;
 use crate::engine::stop::{Stop, Urgency};
+pub(in crate::engine) use crate::engine::visit::end::for_good;
+use crate::engine::visit::halting::{Halt, Halting};
 use crate::engine::visit::step::Underway;
 use crate::event::{EventKind, ParkedFor};
 use crate::model::decide::{Take, Wish};
 use crate::model::id::NodeId;
 use crate::model::lease::{End, Input, Lease, Next, Terms, Want};
 use crate::model::lock::Lock;
-use crate::model::node::{Command, Node};
+use crate::model::node::{Command, Node, Stopped};
 use crate::model::run::{Do, Result as RunResult, Run};
 use crate::model::span::parse_span;
 use crate::model::suspect::LeftRun;
@@ -44,6 +47,8 @@ pub struct Begin {
     pub granted: bool,
     /// How it is taken: free, or with what its lock said.
     pub take: Take,
+    /// The lock of the run that is to be ended, when the claim is a stop.
+    pub stops: Option<Lock>,
     /// What is known to have been sent to it, as it was decided on.
     pub commands: Vec<Command>,
     /// All nodes of the fleet, for the reads of all locks.
@@ -117,6 +122,8 @@ struct Visit<'a, P: Ports> {
     run: Run,
     awaited: Awaited,
     take: Take,
+    /// What is to be stopped there, when the claim is a stop.
+    halting: Option<Halting>,
     /// The run of another job that is given up by this claim, until that is recorded.
     abandoned: Option<LeftRun>,
     /// The latest own tags.
@@ -145,6 +152,7 @@ enum Woken {
     Stop(Urgency),
     Flight(Landed),
     Step(step::Ended),
+    Halted(Result<Stopped, PortError>),
     /// What is under way was sent, or time has passed.
     Time,
 }
@@ -157,22 +165,13 @@ pub async fn visit<P: Ports>(
     begin: Begin,
     mut stop: Stop,
 ) -> Visited {
-    let Begin {
-        node,
-        lease,
-        granted,
-        take,
-        commands,
-        fleet,
-        leave_at,
-    } = begin;
-    let mut visit = Visit::new(engine, terms, wish, node, &fleet, lease, take);
-    visit.commands = commands;
-    visit.leave_at = leave_at;
+    let (granted, fleet) = (begin.granted, begin.fleet.clone());
+    let mut visit = Visit::new(engine, terms, wish, begin, &fleet);
     visit.tell_chosen();
     let mut hands = Hands {
         flight: None,
         underway: None,
+        halt: None,
     };
     let mut next = if granted {
         Next::Go
@@ -194,6 +193,7 @@ pub async fn visit<P: Ports>(
             urgency = stop.more_than(known) => Woken::Stop(urgency),
             answer = landed(&mut hands.flight) => Woken::Flight(answer),
             ended = step::over(&mut hands.underway) => Woken::Step(ended),
+            halted = landed(&mut hands.halt) => Woken::Halted(halted),
             () = step::sent(sent) => Woken::Time,
             () = engine.sleep_until(wake) => Woken::Time,
         };
@@ -208,6 +208,10 @@ pub async fn visit<P: Ports>(
                 hands.underway = None;
                 visit.step_ended(&ended)
             }
+            Woken::Halted(halted) => {
+                hands.halt = None;
+                visit.halted(halted)
+            }
             Woken::Time => visit.feed(Input::Woke),
         };
         // Something may be under way still: then the machine waits for it whatever came in.
@@ -221,6 +225,8 @@ pub async fn visit<P: Ports>(
 struct Hands<'a> {
     flight: Option<Flight<'a>>,
     underway: Option<Underway<'a>>,
+    /// What ends what a stopped run has under way there.
+    halt: Option<Halt<'a>>,
 }
 
 /// What follows from what the lease says.
@@ -233,7 +239,7 @@ enum Follow {
     End(End),
 }
 
-async fn landed(flight: &mut Option<Flight<'_>>) -> Landed {
+async fn landed<T>(flight: &mut Option<Pin<Box<dyn Future<Output = T> + '_>>>) -> T {
     match flight {
         Some(flight) => flight.await,
         None => std::future::pending().await,
@@ -246,6 +252,8 @@ enum Pursuit {
     /// To wait for this, which an earlier claim has sent, and which is ended first or not.
     Attach(Command, bool),
     Until(Moment),
+    /// To end what the run that is stopped has under way.
+    Halt,
     Over,
 }
 
@@ -254,11 +262,12 @@ impl<'a, P: Ports> Visit<'a, P> {
         engine: &'a Engine<'a, P>,
         terms: Terms,
         wish: &'a Wish,
-        node: Node,
+        begin: Begin,
         fleet: &'a [NodeId],
-        lease: Lease,
-        take: Take,
     ) -> Self {
+        let Begin {
+            node, lease, take, ..
+        } = begin;
         let abandoned = match &take {
             Take::Over { run, .. } => Some(run.clone()),
             Take::Free | Take::Adopt { .. } | Take::Remove { .. } => None,
@@ -268,19 +277,20 @@ impl<'a, P: Ports> Visit<'a, P> {
             terms,
             wish,
             tags: node.tags.clone(),
-            commands: Vec::new(),
+            commands: begin.commands,
             node,
             fleet,
             lease,
             run: Run::new(),
             awaited: Awaited::Claim,
             take,
+            halting: begin.stops.map(Halting::new),
             abandoned,
             held_at: None,
             done_at: None,
             urgency: Urgency::Go,
             told_at: Moment::MAX,
-            leave_at: Moment::MAX,
+            leave_at: begin.leave_at,
             trouble: 0,
             error: None,
             unrecorded: None,
@@ -303,7 +313,8 @@ impl<'a, P: Ports> Visit<'a, P> {
             return Follow::On(self.park(why));
         }
         let wake = wake.min(self.parks_at(hands));
-        if hands.flight.is_some() || hands.underway.is_some() || self.awaited != Awaited::Nothing {
+        let busy = hands.flight.is_some() || hands.underway.is_some() || hands.halt.is_some();
+        if busy || self.awaited != Awaited::Nothing {
             return Follow::Wait(wake);
         }
         match self.pursue() {
@@ -313,6 +324,10 @@ impl<'a, P: Ports> Visit<'a, P> {
                 Follow::Wait(wake)
             }
             Pursuit::Until(at) => Follow::Wait(wake.min(at)),
+            Pursuit::Halt => {
+                hands.halt = Some(self.halt());
+                Follow::Wait(wake)
+            }
             Pursuit::Over => Follow::End(End::LeaseLost {
                 why: "a later claim has been on the node".to_owned(),
             }),
@@ -377,7 +392,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             }
             Awaited::Abandoned => {
                 self.abandoned = None;
-                if self.urgency > Urgency::Go && self.parks_for_signal().is_none() {
+                if self.urgency > Urgency::Leave && self.parks_when_told().is_none() {
                     return self.begin_stopping(None);
                 }
             }
@@ -397,6 +412,9 @@ impl<'a, P: Ports> Visit<'a, P> {
     /// What the run does next, as a want of its lease.
     fn pursue(&mut self) -> Pursuit {
         let now = self.engine.now();
+        if let Some(first) = self.halts_first(now) {
+            return first;
+        }
         let next = self.run.next(now.wall);
         if let Some(why) = self.parks_before(&next) {
             self.awaited = Awaited::Parked(why);
@@ -415,6 +433,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             Do::KeepUntil(until) => Pursuit::Until(now.boot.plus(elapsed(now.wall, until))),
             Do::Record(_) => {
                 self.done_at.get_or_insert(now);
+                self.tell_kept(now);
                 self.awaited = Awaited::Record;
                 Pursuit::Want(Want::Record)
             }

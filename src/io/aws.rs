@@ -17,4 +17,4 @@ mod ssm;
 
 pub use client::{ATTEMPT_TIMEOUT, Clients, Wall};
 pub use fleet::AwsStore;
-pub use ssm::{Compose, ComposeStop, SsmShell};
+pub use ssm::{Compose, SsmShell, Verbs};

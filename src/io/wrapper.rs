@@ -1,14 +1,16 @@
-//! The text that runs a step on a node: the same over every transport.
+//! The texts that run on a node, the same over every transport: the fence.
 //!
-//! `node.sh` does the work there; this file puts an order before it. Script and environment travel as base64 and
-//! are decoded on the node, so nothing of them ever stands in shell text, and SSM finds no `{{…}}` to replace.
+//! `node.sh` and the verbs beside it do the work there; this file puts variables before them. Script and environment
+//! travel as base64 and are decoded on the node, so nothing of them ever stands in shell text, and SSM finds no `{{…}}` to
+//! replace.
 //!
-//! What comes back is the result line that [`crate::model::outcome::judge`] reads, and the tail of the output.
-//! When nothing was started, for certain (no place to keep state, a tool missing, a text damaged on its way), the
-//! line says `undelivered`, and the exit status is 73. When an earlier send of the same attempt has been there and
-//! cannot be asked, 73 comes without a line: nobody can say. While an earlier send of the same attempt still runs its
-//! step, this one waits for the result and reports it too; when that does not come within the step's time, 75 comes
-//! without a line.
+//! - `exec` ([`compose`]) starts one attempt at a step, or attaches to it, or answers from the node's journal. What comes
+//!   back is the result line that [`crate::model::outcome::judge`] reads, and the tail of the output. When nothing was
+//!   started, for certain (no place to keep state, a tool missing, a text damaged on its way), the line says
+//!   `undelivered`, and the exit status is 73. When an earlier send of the same attempt has been there and cannot be
+//!   asked, 73 comes without a line: nobody can say.
+//! - `look` ([`compose_look`], [`compose_wait`]) reads the journal, which [`crate::model::journal`] understands.
+//! - `stop` ([`compose_stop`], [`compose_stop_run`]) ends one attempt, or what a run has under way.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -16,10 +18,15 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use jiff::Timestamp;
+
 use crate::model::digest::sha256_hex;
-use crate::model::id::{Name, RunId};
+use crate::model::id::ClaimId;
+use crate::model::job::Fence;
+use crate::model::node::Command;
+use crate::model::run::latest_end;
 use crate::model::time::{ceil_second, format_stamp};
-use crate::port::Order;
+use crate::port::{Halt, Order};
 
 /// The most bytes of a step's script.
 pub const SCRIPT_MAX: usize = 40 * 1024;
@@ -31,8 +38,13 @@ pub const GRACE: Duration = Duration::from_secs(30);
 pub const STATE_DIR: &str = "/var/lib/roundsman";
 
 const NODE_SH: &str = include_str!("node.sh");
-/// Not a multiple of four characters, so no line of base64 is ever mistaken for it.
-const END: &str = "end-of-payload";
+const EXEC_SH: &str = include_str!("node/exec.sh");
+const LOOK_SH: &str = include_str!("node/look.sh");
+const STOP_SH: &str = include_str!("node/stop.sh");
+/// Not a multiple of four characters, so no line of base64 is ever mistaken for it; nor is it one of the wrapper's.
+const END: &str = "the-end";
+/// A century: what is longer is no number for every shell.
+const TIMEOUT_MAX: u64 = 3_155_760_000;
 /// Long lines, because a line break takes two bytes in JSON; a multiple of four.
 const LINE: usize = 1024;
 
@@ -68,7 +80,12 @@ pub fn compose(order: &Order, state_dir: &str) -> Result<String, TooLarge> {
     if bytes > SCRIPT_MAX {
         return Err(TooLarge::Script { bytes });
     }
-    let mut text = header(order, state_dir);
+    let mut text = comment(order);
+    // The node keeps a copy of the code for what goes on there without the transport.
+    text.push_str(&format!("rs_code() {{\ncat <<'{END}'\n"));
+    text.push_str(&variables(order, state_dir));
+    text.push_str(&code(EXEC_SH));
+    text.push_str(&format!("{END}\n}}\n"));
     text.push_str(&format!("rs_payload() {{\nbase64 -d <<'{END}'\n"));
     let payload = STANDARD.encode(&order.script);
     let mut rest = payload.as_str();
@@ -85,29 +102,84 @@ pub fn compose(order: &Order, state_dir: &str) -> Result<String, TooLarge> {
         .map(|(name, value)| STANDARD.encode(format!("{name}={value}")))
         .collect();
     text.push_str(&format!("rs_env='{}'\n", pairs.join(" ")));
-    text.push_str(&code());
-    text.push_str("rs_exec\n");
+    text.push_str("eval \"$(rs_code)\"\nrs_exec\n");
     if text.len() > TEXT_MAX {
         return Err(TooLarge::Text { bytes: text.len() });
     }
     Ok(text)
 }
 
-/// Makes the text that ends an attempt: TERM, and KILL after a while. It exits 0 when there was something to end.
+/// Makes the text that ends an attempt: TERM, and KILL after a while. One that has not begun never will.
 ///
 /// It takes what names an attempt, which is all that is left of one to whoever finds it by its comment.
-pub fn compose_stop(job: &Name, run: RunId, step: u32, attempt: u32, state_dir: &str) -> String {
+pub fn compose_stop(command: &Command, state_dir: &str) -> String {
     format!(
-        "# roundsman stop job={job} run={run} step={step}.{attempt}\n\
-         rs_run={run} rs_step={step} rs_attempt={attempt} rs_grace={} rs_state={}\n{}rs_end\n",
-        GRACE.as_secs(),
-        quote(state_dir),
-        code()
+        "# roundsman stop job={} run={} step={}.{}\n{}{}rs_stop\n",
+        command.job,
+        command.run,
+        command.step,
+        command.attempt,
+        found(Some(command), None, state_dir),
+        code(STOP_SH)
     )
 }
 
-/// A plain comment for people who look at what runs, then the variables.
-fn header(order: &Order, state_dir: &str) -> String {
+/// Makes the text that raises the node's mark to `claim` and ends what runs of a run's steps, up to number `steps`: what
+/// comes after is clean-up, which is left to end by itself. [`crate::model::journal::stopped`] reads what it prints.
+pub fn compose_stop_run(halt: &Halt, state_dir: &str) -> String {
+    let Halt {
+        job,
+        run,
+        claim,
+        steps,
+    } = halt;
+    format!(
+        "# roundsman stop job={job} run={run} claim={claim}\n{}\
+         rs_job={job} rs_run={run} rs_steps={steps}\n{}rs_stop\n",
+        found(None, Some(*claim), state_dir),
+        code(STOP_SH)
+    )
+}
+
+/// Makes the text that waits for an attempt that was begun, and tells how it ended as `exec` does. It starts nothing.
+pub fn compose_wait(command: &Command, state_dir: &str) -> String {
+    format!(
+        "# roundsman look job={} run={} step={}.{}\n{}{}rs_look\n",
+        command.job,
+        command.run,
+        command.step,
+        command.attempt,
+        found(Some(command), None, state_dir),
+        code(LOOK_SH)
+    )
+}
+
+/// Makes the text that prints the node's journal: what has begun since then, and all that runs.
+/// [`crate::model::journal::read`] reads it.
+pub fn compose_look(since: Timestamp, state_dir: &str) -> String {
+    format!(
+        "# roundsman look\nrs_since={}\n{}{}rs_look\n",
+        since.as_second(),
+        found(None, None, state_dir),
+        code(LOOK_SH)
+    )
+}
+
+/// A plain comment for people who look at what runs.
+fn comment(order: &Order) -> String {
+    let Order {
+        job,
+        run,
+        step,
+        attempt,
+        ..
+    } = order;
+    let sha256 = sha256_hex(order.script.as_bytes());
+    format!("# roundsman job={job} run={run} step={step}.{attempt} payload-sha256={sha256}\n")
+}
+
+/// What `exec` is to do.
+fn variables(order: &Order, state_dir: &str) -> String {
     let Order {
         job,
         run,
@@ -116,30 +188,54 @@ fn header(order: &Order, state_dir: &str) -> String {
         attempt,
         ..
     } = order;
-    let sha256 = sha256_hex(order.script.as_bytes());
     let not_after = ceil_second(order.not_after);
-    let mut text =
-        format!("# roundsman job={job} run={run} step={step}.{attempt} payload-sha256={sha256}\n");
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        text,
-        "rs_run={run} rs_claim={claim} rs_step={step} rs_attempt={attempt}\n\
-         rs_timeout={} rs_grace={} rs_not_after={} rs_until={}\n\
-         rs_sha256={sha256}\n\
-         rs_state={}",
-        whole_seconds(order.timeout),
+    let ends = latest_end(order.not_after, order.timeout);
+    let fence = match order.fence {
+        Fence::On => "on",
+        Fence::Off => "off",
+    };
+    format!(
+        "rs_job={job} rs_run={run} rs_claim={claim} rs_step={step} rs_attempt={attempt} rs_fence={fence}\n\
+         rs_timeout={} rs_grace={} rs_not_after={} rs_until={} rs_ends={}\n\
+         rs_sha256={}\n\
+         rs_state={}\n",
+        whole_seconds(order.timeout).min(TIMEOUT_MAX),
         GRACE.as_secs(),
         not_after.as_second(),
         format_stamp(not_after),
+        ceil_second(ends).as_second(),
+        sha256_hex(order.script.as_bytes()),
         quote(state_dir),
+    )
+}
+
+/// What the other verbs are to do: something with one attempt, or with all.
+fn found(command: Option<&Command>, claim: Option<ClaimId>, state_dir: &str) -> String {
+    let mut text = String::new();
+    let claim = claim.map(|claim| claim.to_string()).unwrap_or_default();
+    // Writing to a String cannot fail.
+    let _ = match command {
+        Some(command) => writeln!(
+            text,
+            "rs_job={} rs_run={} rs_step={} rs_attempt={}",
+            command.job, command.run, command.step, command.attempt
+        ),
+        None => writeln!(text, "rs_job= rs_run= rs_step= rs_attempt="),
+    };
+    let _ = writeln!(
+        text,
+        "rs_claim={claim} rs_grace={} rs_ends=0 rs_state={}",
+        GRACE.as_secs(),
+        quote(state_dir)
     );
     text
 }
 
-/// `node.sh` without comments and indentation, which take room and tell the node nothing.
-fn code() -> String {
+/// `node.sh` and a verb, without comments and indentation, which take room and tell the node nothing.
+fn code(verb: &str) -> String {
     NODE_SH
         .lines()
+        .chain(verb.lines())
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .fold(String::new(), |text, line| text + line + "\n")
@@ -163,8 +259,8 @@ pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::model::id::ClaimId;
-    use crate::model::job::On;
+    use crate::model::id::{Name, RunId};
+    use crate::model::job::{Fence, On};
 
     /// An order for tests: the first attempt at step 1, with a minute, startable for ever.
     pub(crate) fn order(script: &str) -> Order {
@@ -179,6 +275,7 @@ pub(crate) mod tests {
             env: BTreeMap::new(),
             timeout: Duration::from_secs(60),
             not_after: jiff::Timestamp::MAX,
+            fence: Fence::On,
         }
     }
 

@@ -21,6 +21,8 @@ pub struct Claimant<'a> {
     /// After a lost claim: by which lot one of those that may be served now is chosen, so that runners who met once
     /// do not meet again. `None`: the first.
     pub lot: Option<u128>,
+    /// Whether a run that began under another job file is gone on with under this one, as if it had begun so.
+    pub accept_changed: bool,
 }
 
 /// The one thing to do.
@@ -156,7 +158,11 @@ fn own_lock(
         run,
         claim: derived.unwrap_or(claimant.claim),
         step,
-        file,
+        file: if claimant.accept_changed {
+            job.file_digest()
+        } else {
+            file
+        },
         was: Some(state).filter(|_| rules.without.keeps(Rule::Was)),
         ..fresh
     }
@@ -176,6 +182,7 @@ mod tests {
             claim: ClaimId::new(u64::pow(2, 42), 1),
             run: RunId::new(u64::pow(2, 42), 2),
             lot,
+            accept_changed: false,
         }
     }
 

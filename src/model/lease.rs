@@ -21,7 +21,8 @@
 //! drives the machine itself through every order of events. Beside it stand, as pure and driven by the same three:
 //! [`decide`](crate::model::decide) and [`standing`](crate::model::decide::standing) (may it be claimed; does it still
 //! stand), [`choose`](crate::model::choose) (which, and with which lock), [`suspect`](crate::model::suspect) (what was
-//! left), [`limits`](crate::model::limits), [`remove`] and [`run`](crate::model::run).
+//! left), [`stop`](crate::model::stop) (what may be stopped), [`limits`](crate::model::limits), [`remove`] and
+//! [`run`](crate::model::run).
 //!
 //! # Registers
 //!
@@ -56,6 +57,7 @@
 //! | Z < L + M − G − P − S | a late value must be seen by the holder before anybody takes over from it |
 //! | a read at least every min(L / 3, L + M + D − G − P − S − Z) | the same, for a holder that nothing makes read: see below |
 //! | own end: L after the *start* of the last write answered in time | its `until` says no more |
+//! | a stop over a living holder keeps its lease for Z + 2 (G + P) after its answer | what that holder began before it had to notice has landed by then, and is seen |
 //! | own end: L after the start of the oldest unanswered write, until a write begun later than its start + Z is answered | it may land last, and then the lock says so |
 //!
 //! # Rules
@@ -85,13 +87,37 @@
 //!   read begins at most P and its reading interval later; the value's end is w + L, it is left alone until then + M,
 //!   whoever takes over may be S early, and settles for D. A third of L is too seldom where Z is near its bound.
 //!
+//! # Stopping
+//!
+//! `stop` is the one claim that may be written over a lease that somebody holds. It settles and is read three times
+//! like any other, so whoever held the node has noticed, or reads before it acts, by the time the stop is held. What is
+//! different:
+//!
+//! - *It is for a run, not for one value of its lock.* It is written over whatever the justifying read shows of that run:
+//!   a renewal, another step, an adopter's settling claim. Not over another run, nor one that is being ended already (so
+//!   two who stop at once do not undo each other), nor a claim that has begun no run (whose limits are not decided yet).
+//! - *It asks no limit*: its node is counted already. *It says what it found* in `was`, so a stopper that dies settling,
+//!   or takes its claim back, leaves the run as it was, to be adopted. Its victim has noticed by then, or will: a run
+//!   that nobody watches is adopted after `until` + M.
+//! - *It is decided again*: a run that the tags account for meanwhile has ended by itself, and the stop goes away; one
+//!   whose steps have all succeeded is committed.
+//! - *A holder that doubts does nothing for D.* A renewal of the displaced holder's that nobody answered may land over the
+//!   stop. Who reads a value of its own that it does not know to have been written in time cannot tell whether it lies
+//!   over a stop; D later the stopper must have noticed, and is lost. The stopper then claims anew, a few times.
+//! - *A stop outlasts what its victim began*: it neither records nor lets go before nothing of that can land any more.
+//!   Else the lock comes back on a node that was let go of, or over the next claim there.
+//! - *Clean-up waits for a runner's step*: until its own first `until` + M, when whoever was displaced has ended it (a
+//!   holder is lost when no read has shown its claim for L, whatever its ttl).
+//!
 //! # Promised
 //!
 //! Under the assumptions, whatever crashes, pauses, suspends, is retried, adopted or parked:
 //!
 //! - nobody acts (writes, sends, starts a step) on a node while a later claim holds it;
-//! - as long as no write lands over G late, or nobody stands still, not even two *believe* that they hold one node. A
-//!   runner that stood still while a late value displaced it believes what it last read, and reads before it acts;
+//! - as long as no write lands over G late, or nobody stands still, and nobody stops a run, not even two *believe* that
+//!   they hold one node. A runner that was displaced by a late value while it stood still, or by a stop, believes what it
+//!   last read, and reads before it acts;
+//! - of two of whom one has stopped the other never both may act without looking again, whatever lands late;
 //! - a node is never held beyond a limit that everybody shares; ids of holders rise;
 //! - no lock is deleted over a run that nothing accounts for;
 //! - a lock that nobody holds any more goes: it is left alone for its own ttl and M, an hour longer where settings
@@ -103,7 +129,8 @@
 //! # Beyond
 //!
 //! - **Reads staler than P, clocks further apart than S, writes later than Z**: two runners can hold one node. The three
-//!   reads catch most single stale reads. What is left is for a fence on the node, which this version does not have.
+//!   reads catch most single stale reads. What is left is for the fence on the node (`io/node.sh`), which needs no timing: their
+//!   steps `on = "node"` do not run at once, and the earlier claim starts nothing more once the later one has been there.
 //! - **Settings that differ**: `set` keeps everybody out who *sees* a lock with other settings. Claims that cross do not
 //!   see each other's, and a runner whose G is larger than the D of the other allows for may enter beside it. Nothing in
 //!   the tags can help there: give all machines the same settings.
@@ -119,6 +146,7 @@
 mod claim;
 mod hold;
 pub mod remove;
+mod seen;
 mod terms;
 
 use std::time::Duration;
@@ -128,6 +156,7 @@ use crate::model::id::ClaimId;
 use crate::model::lock::{Lock, LockState, Seen};
 use crate::model::time::{Moment, Now};
 use hold::Hold;
+use seen::describe;
 pub use terms::Terms;
 use terms::until;
 
@@ -291,6 +320,8 @@ pub struct Lease {
     /// The value that was written last, or will be written first.
     own: Lock,
     over: Option<Found>,
+    /// Whether it may be written over a lease that somebody holds: a stop.
+    displaces: bool,
     stage: Stage,
 }
 
@@ -327,11 +358,21 @@ impl Lease {
         Self {
             own,
             over,
+            displaces: false,
             stage: Stage::Justify {
                 asked: None,
                 tries: 0,
                 not_before: Moment::default(),
             },
+        }
+    }
+
+    /// The claim that ends a run on purpose: the one that may be written over a lease that somebody holds. It takes
+    /// whatever the justifying read shows of that run.
+    pub fn stop(own: Lock, over: Found) -> Self {
+        Self {
+            displaces: true,
+            ..Self::claim(own, Some(over))
         }
     }
 
@@ -352,11 +393,17 @@ impl Lease {
             ..own
         };
         let value = own.format();
-        let hold = Hold::new(now.boot, now.boot, terms.ttl, Some(value.clone()));
+        let hold = Hold::new(
+            now.boot,
+            (now.boot, terms.ttl),
+            Some(value.clone()),
+            own.seq,
+        );
         (
             Self {
                 own,
                 over: None,
+                displaces: false,
                 stage: Stage::Holding(hold),
             },
             value,
@@ -404,10 +451,19 @@ impl Lease {
         }
     }
 
+    /// Until when a lease that displaced somebody is kept at least, once it is held.
+    pub fn kept_until(&self) -> Option<Moment> {
+        match &self.stage {
+            Stage::Holding(hold) => Some(hold.kept_until()),
+            _ => None,
+        }
+    }
+
     /// Until when a send or a runner step's start is justified by the latest read.
     pub fn fresh_until(&self, terms: &Terms) -> Option<Moment> {
         match &self.stage {
             Stage::Holding(hold) if terms.transactional => Some(hold.end(terms)),
+            Stage::Holding(hold) if hold.doubts() => None,
             Stage::Holding(hold) => Some(hold.seen().plus(terms.settings.claim_within)),
             _ => None,
         }
@@ -437,15 +493,6 @@ impl Lease {
         shows
             .lock()
             .is_some_and(|lock| lock.claim == self.own.claim)
-    }
-}
-
-/// Who or what stands in a lock that should be ours, in words.
-fn describe(shows: &Seen) -> String {
-    match shows {
-        Seen::Free => "its lock tag is gone".to_owned(),
-        Seen::Unreadable(text) => format!("its lock tag now says {text:?}"),
-        Seen::Lock(lock) => format!("{} has claimed it for {}", lock.owner, lock.job),
     }
 }
 

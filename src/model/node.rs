@@ -131,6 +131,20 @@ pub enum Evidence {
     Unavailable(String),
 }
 
+/// What became of all that ran on a node that was told to end it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stopped {
+    /// Nothing of it lives there any more.
+    Nothing {
+        /// How many attempts at a step were ended.
+        ended: u32,
+    },
+    /// Something is left that even KILL has not ended yet.
+    Lives,
+    /// A later claim has been there: nothing was ended.
+    Superseded,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

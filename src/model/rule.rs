@@ -5,7 +5,7 @@
 //! does: no setting, flag or variable reaches [`Without`], and the program always runs with [`Without::NOTHING`].
 //!
 //! Most are asked for where they hold. The last eight are rules of whoever drives the machine, of the store, or of a
-//! fence on the node (which this version does not have yet): only the worlds of the checker and the simulator ask them.
+//! fence on the node (`io/node.sh`): of those only the worlds of the checker and the simulator ask.
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -75,6 +75,12 @@ rules! {
     /// A release stops deleting G + P after its first delete. Without: it deletes its own revived value lying over
     /// somebody else's lock.
     ReleaseEnds,
+    /// After a write without an answer a holder that reads a value of its own which it does not know to have been
+    /// written in time does nothing for D. Without: one whose late renewal lands over a stop acts beside the stopper.
+    DoubtWaits,
+    /// A stop that has displaced a holder keeps its lease until nothing of that holder's can land any more. Without: it
+    /// lets go, a late renewal brings the lock back, and its runner goes on past a limit that others fill.
+    StopOutlasts,
     /// A lease is left alone until `until` + M. Without: M is one second less than S + P, and a renewal in its last
     /// moments is not seen.
     Margin,

@@ -34,7 +34,12 @@ const BUSY_FOR: Duration = Duration::from_secs(48 * 3_600);
 const BUSY_APART: Duration = Duration::from_secs(300);
 
 /// Beyond a step's not-after and its timeout, this much later it has ended for certain.
-const END_SLACK: Duration = Duration::from_secs(60);
+pub const END_SLACK: Duration = Duration::from_secs(60);
+
+/// When a step has ended for certain that was not to start after `not_after`, whatever became of it.
+pub fn latest_end(not_after: Timestamp, timeout: Duration) -> Timestamp {
+    later(later(not_after, timeout), END_SLACK)
+}
 
 /// Where a run stands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -196,7 +201,7 @@ impl Run {
             return;
         }
         if meaning.lease == Lease::KeptToLatestEnd {
-            self.keep_until(later(later(not_after, step.timeout), END_SLACK));
+            self.keep_until(latest_end(not_after, step.timeout));
         }
         if self.count(job, &step, outcome) {
             self.not_before = now.boot.plus(backoff(self.attempt - self.first, random));
@@ -222,7 +227,7 @@ impl Run {
     }
 
     /// Nothing is begun before then: something may be running.
-    fn keep_until(&mut self, until: Timestamp) {
+    pub fn keep_until(&mut self, until: Timestamp) {
         self.unknown_until = self.unknown_until.max(Some(until));
     }
 

@@ -153,7 +153,7 @@ fn margin(rules: &Rules) -> Duration {
 }
 
 /// What is known to have been sent to the node; a sentence, where that could not be had.
-fn commands<'v>(
+pub(super) fn commands<'v>(
     rules: &Rules,
     view: &'v View,
     node: &Node,
@@ -187,7 +187,7 @@ fn wait(reason: Reason, until: Option<Timestamp>, detail: String) -> Answer {
 }
 
 /// Whether something is in progress, or may be.
-fn is_active(command: &Command, now: Timestamp) -> bool {
+pub(super) fn is_active(command: &Command, now: Timestamp) -> bool {
     match command.activity {
         Activity::InProgress => true,
         Activity::Unknown { latest_end } => now < latest_end,
@@ -208,7 +208,7 @@ fn busy(command: &Command) -> Answer {
 }
 
 /// The latest command that neither `last-` nor `fail-` accounts for.
-fn unaccounted<'v>(
+pub(super) fn unaccounted<'v>(
     rules: &Rules,
     view: &View,
     node: &Node,
@@ -309,7 +309,7 @@ fn task_of(rules: &Rules, lock: &Lock, job: &Name) -> Name {
 
 /// Whether the tags say that a run has ended: a completion at or after its beginning (whole seconds, the beginning
 /// rounded down), or a failure that names it.
-fn accounted(
+pub(super) fn accounted(
     rules: &Rules,
     view: &View,
     node: &Node,

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use roundsman::io::aws::SsmShell;
+use roundsman::io::aws::{SsmShell, Verbs};
 use roundsman::model::id::{ClaimId, Name, RunId};
-use roundsman::model::job::On;
+use roundsman::model::job::{Fence, On};
 use roundsman::model::node::{Activity, Agent, Command, Evidence, Node, Service};
 use roundsman::model::outcome::Delivery;
 use roundsman::port::{Clock, ErrorKind, Order, PortError, Shell, Store, Ticket, WriteError};
@@ -55,6 +55,7 @@ fn order(script: &str) -> Order {
         env: BTreeMap::new(),
         timeout: Duration::from_secs(60),
         not_after: wall() + Duration::from_secs(1_200),
+        fence: Fence::On,
     }
 }
 
@@ -351,11 +352,11 @@ async fn what_is_cancelled_before_its_delivery_has_never_run() {
 
 #[tokio::test]
 async fn a_delivered_step_is_ended_by_the_wrappers_stop() {
-    let shell = shell().await.with_stop(|command| {
-        Ok(format!(
-            "touch ../stop-{}-{}",
-            command.step, command.attempt
-        ))
+    let shell = shell().await.with_verbs(Verbs {
+        look: |_| "exit 1".to_owned(),
+        wait: |_| "exit 1".to_owned(),
+        stop: |command| format!("touch ../stop-{}-{}", command.step, command.attempt),
+        stop_run: |_| "exit 1".to_owned(),
     });
     let node = node(&CALM);
     let script = "while [ ! -e ../stop-1-1 ]; do sleep 0.1; done; echo stopped in order";
@@ -436,9 +437,9 @@ async fn evidence_names_every_command_of_ours_and_what_became_of_it() {
             (4, Activity::InProgress),
         ]
     );
-    // Ten minutes of delivery and three of execution.
+    // Twenty minutes of delivery, as long as the order may start, and three of execution.
     let away = latest_end.duration_since(wall()).as_secs();
-    assert!((700..=781).contains(&away), "{away}s");
+    assert!((1_300..=1_381).contains(&away), "{away}s");
     assert_eq!(
         aws.calls().get("ListCommandInvocations"),
         Some(&2),

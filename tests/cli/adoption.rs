@@ -1,4 +1,4 @@
-//! Runners of a local fleet that are killed: nobody keeps evidence there, but the node has a record of each attempt.
+//! Runners of a local fleet that are killed: the node goes on without them, and its journal says what became of each attempt.
 
 use crate::folder::{Folder, job, until};
 
@@ -76,8 +76,8 @@ fn a_step_that_still_runs_is_waited_for_on_its_node() {
     let (run, claim) = killed(&folder);
     let ran = std::thread::scope(|scope| {
         let ran = scope.spawn(|| adopts(&folder));
-        // Granted, begun, and renewed while the send waits there: three writes of the adopting claim at least.
-        until("the node was asked", 60, || {
+        // Granted, and renewed while the step is watched: three writes of the adopting claim at least.
+        until("the step is watched", 60, || {
             let lock = folder.tags("a").get("lock").cloned().unwrap_or_default();
             let seq = lock.split(' ').find_map(|field| field.strip_prefix("seq="));
             let writes = seq.and_then(|seq| seq.parse().ok()).unwrap_or(0);
@@ -87,9 +87,18 @@ fn a_step_that_still_runs_is_waited_for_on_its_node() {
         ran.join().expect("it ends")
     });
     let ran = ran.status(0);
-    // The step that waited, and the one after it.
-    let started = ran.stdout.matches("\"event\":\"step-started\"").count();
-    assert_eq!(started, 2, "{}", ran.stdout);
+    // The first step is watched, not sent again; the one after it is begun.
+    let count = |event: &str| {
+        ran.stdout
+            .matches(&format!("\"event\":\"{event}\""))
+            .count()
+    };
+    assert_eq!(
+        (count("step-started"), count("step-finished")),
+        (1, 2),
+        "{}",
+        ran.stdout
+    );
     assert_eq!(
         (folder.read("begun"), folder.read("second")),
         ("x\n".to_owned(), "x\n".to_owned())
@@ -98,4 +107,33 @@ fn a_step_that_still_runs_is_waited_for_on_its_node() {
         folder.tags("a").keys().collect::<Vec<_>>(),
         ["last-hello", "took-hello"]
     );
+}
+
+#[test]
+fn another_job_waits_for_a_step_that_has_outlived_its_runner() {
+    let folder = brief();
+    folder.write("jobs/hello.toml", two_steps(&folder));
+    folder.write("jobs/other.toml", job("true"));
+    let (run, _) = killed(&folder);
+    let why = || {
+        let plan = folder.run(&["plan", "other", "--format", "json"]).status(0);
+        let plan: serde_json::Value = serde_json::from_str(&plan.stdout).expect("JSON");
+        plan["nodes"][0]["reason"]
+            .as_str()
+            .expect("a reason")
+            .to_owned()
+    };
+    until("the lease has ended", 30, || why() != "locked");
+    assert_eq!(why(), "busy");
+    folder.run(&["run", "other"]).status(0);
+    folder
+        .run(&["plan", "other"])
+        .status(0)
+        .says(&format!("step 1 of hello (run {run}) is running there"));
+    folder.write("go", "");
+    until("the step has ended", 20, || why() != "busy");
+    // Its own job may still commit it.
+    assert_eq!(why(), "suspect");
+    adopts(&folder).status(0);
+    assert_eq!(folder.read("begun"), "x\n");
 }

@@ -218,6 +218,34 @@ fn a_step_that_outlived_its_runner_is_watched_by_its_own_job_and_in_the_way_of_e
 }
 
 #[test]
+fn a_step_that_ssm_has_lost_sight_of_is_found_in_the_nodes_journal() {
+    let site = Site::new(&CALM, "lost-sight", 1, Pace::Quick);
+    site.job(&waiting(&site));
+    CALM.fault(
+        &serde_json::json!({"action": "SendCommand", "mode": "lost", "node": site.nodes[0]}),
+    );
+    let dead = killed(&site);
+    until("SSM has given it up", 20, || {
+        site.sent(0)[0]["Status"] == "TimedOut"
+    });
+    let child = site.start(&["run", "hello"]);
+    until("it is adopted", 60, || {
+        site.lock(0)
+            .is_some_and(|lock| lock.claim != dead.claim && lock.state == LockState::Held)
+    });
+    site.folder.write("go", "");
+    end(child).status(0).says("served 1 node");
+    assert_eq!(site.keys(0), ["last-hello", "took-hello"]);
+    assert_eq!(site.lines("begun").len(), 1);
+    assert_eq!(
+        comments(&site),
+        [format!("roundsman hello {} 1.1", dead.run)],
+        "nothing was sent but questions"
+    );
+    assert!(site.commands(0).len() > 1);
+}
+
+#[test]
 fn work_that_was_done_when_its_runner_died_is_recorded_and_not_done_again() {
     let site = Site::new(&CALM, "recorded", 1, Pace::Quick);
     site.job(&waiting(&site));

@@ -2,7 +2,7 @@
 
 use crate::CALM;
 use crate::cli::until;
-use crate::site::{Pace, Site, end, waiting};
+use crate::site::{Pace, Site, cleanup, end, waiting};
 
 #[test]
 fn nodes_are_held_and_unheld_by_id_name_or_address() {
@@ -86,6 +86,33 @@ fn a_lease_that_is_broken_stops_its_holder_and_says_what_still_runs() {
     end(child).status(4).says("lease");
     assert!(site.left(0).is_empty());
     site.run(&["release", id]).status(2).says("has no lock");
+    site.folder.write("go", "");
+}
+
+#[test]
+fn a_living_run_is_stopped_over_its_holder_who_touches_nothing_more() {
+    let site = Site::new(&CALM, "stopped", 1, Pace::Brief);
+    let tidy = format!("echo x >> '{}'", site.path("cleaned"));
+    site.job(&(waiting(&site) + &cleanup(&tidy)));
+    let child = site.start(&["run", "hello"]);
+    until("the step has begun", 60, || {
+        site.folder.file("begun").exists()
+    });
+    let id = &site.nodes[0];
+    let run = site.lock(0).expect("held").run.to_string();
+    let stopped = site.start(&["stop", id, "--run", &run]);
+    // Its holder notices while the stop is still kept, and never comes back.
+    end(child).status(4).says("lease lost");
+    end(stopped)
+        .status(0)
+        .says(&format!("run {run} of hello on"))
+        .says("is stopped (tester had it); clean-up is done")
+        .says("its lock is kept for");
+    assert_eq!(site.keys(0), ["fail-hello"]);
+    assert!(site.left(0)["fail-hello"].ends_with("step=1 reason=stopped"));
+    assert_eq!(site.lines("begun").len(), 1);
+    assert_eq!(site.lines("cleaned").len(), 1);
+    site.run(&["stop", id]).status(2).says("has no lock");
     site.folder.write("go", "");
 }
 

@@ -153,6 +153,17 @@ impl<'a> Site<'a> {
 
     /// Comments and texts of what was sent to the n-th node, oldest first.
     pub(crate) fn sent(&self, n: usize) -> Vec<Value> {
+        let mut commands = self.commands(n);
+        let looks = |command: &Value| {
+            let comment = command["Comment"].as_str().unwrap_or_default();
+            comment.starts_with("roundsman-look ")
+        };
+        commands.retain(|command| !looks(command));
+        commands
+    }
+
+    /// The same, with those that only ask for the journal.
+    pub(crate) fn commands(&self, n: usize) -> Vec<Value> {
         let mut commands = self.aws.commands();
         commands.retain(|command| command["InstanceIds"][0] == self.nodes[n].as_str());
         commands

@@ -139,7 +139,8 @@ fn a_signal_ends_the_step_on_the_node_and_then_the_run() {
         site.folder.path().display()
     );
     let after = format!(
-        "if kill -0 \"$(cat '{0}/pid')\"; then touch '{0}/alive'; fi; touch '{0}/cleaned'",
+        "if grep -qs '^State:.[DRST]' \"/proc/$(cat '{0}/pid')/status\"; then touch '{0}/alive'; fi; \
+         touch '{0}/cleaned'",
         site.folder.path().display()
     );
     site.cancelling_job(&(step(&script) + &cleanup(&after)));

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::deaths::{attempts, takes, with_cleanup};
-use crate::signals::interrupted;
+use crate::signals::{interrupted, told};
 
 /// One invocation for one new node that waits so long.
 fn for_(world: &World, rules: &Rules, wait: Duration) -> (Round, Vec<Event>) {
@@ -110,15 +110,7 @@ fn invocations_of_seconds_keep_as_many_nodes_busy_as_the_limits_allow() {
     let nodes = (0..6).map(|n| node(&format!("n{n}"), &[])).collect();
     let world = World::new(nodes, Consistency::Eventual, 1);
     takes(&world, 3_400, &[]);
-    let done = |world: &World| {
-        let served = |n: &u32| {
-            world
-                .store
-                .tags(&format!("n{n}"))
-                .contains_key("last-repair")
-        };
-        (0..6).filter(served).count()
-    };
+    let done = |world: &World| (0..6).filter(|n| served(world, &format!("n{n}"))).count();
     let mut busiest = 0;
     for _ in 0..40 {
         let began = world.clock.boot();
@@ -239,4 +231,88 @@ fn clean_up_after_steps_that_nothing_shows_is_carried_through() {
     let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
     let (round, _) = for_(&world, &rules, Duration::ZERO);
     assert_eq!((round.counts.parked, round.counts.committed), (0, 1));
+}
+
+#[test]
+fn before_the_credentials_end_what_runs_on_a_node_is_left_whatever_a_signal_would_do() {
+    for at in (0..90).map(|n| Duration::from_millis(n * 997)) {
+        let rules = rules(cancelling(with_cleanup(1)));
+        let world = World::new(
+            vec![node("a", &[]), node("b", &[])],
+            Consistency::Eventual,
+            1,
+        );
+        let (round, events) = told(&world, &rules, (at, |bell| bell.leave()), None);
+        assert!(!round.cut_short && round.counts.failed == 0, "{at:?}");
+        if round.counts.parked > 0 {
+            assert_eq!(parked_for(&events), Some(ParkedFor::Credentials), "{at:?}");
+        }
+        let (round, _) = once(&world, &rules);
+        assert!(round.counts.committed > 0, "{at:?}");
+        assert_eq!(
+            attempts(&world)
+                .iter()
+                .filter(|sent| **sent == (1, 1))
+                .count(),
+            1 + usize::from(served(&world, "b"))
+        );
+    }
+}
+
+/// Whether the node's work is recorded.
+fn served(world: &World, node: &str) -> bool {
+    world.store.tags(node).contains_key("last-repair")
+}
+
+#[test]
+fn a_changed_job_file_is_accepted_when_that_is_asked_for() {
+    let (before, mut changed) = (rules(job()), rules(job()));
+    changed.job.steps.push(step("more", On::Node));
+    for accept_changed in [false, true] {
+        let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
+        for_(&world, &before, Duration::ZERO);
+        let orders = Orders {
+            accept_changed,
+            ..orders(Some(0), 1)
+        };
+        let (round, _) = invoke(&world, &changed, &orders);
+        assert_eq!(
+            (round.counts.committed == 1, served(&world, "a")),
+            (accept_changed, accept_changed)
+        );
+        let sent: &[_] = if accept_changed {
+            &[(1, 1), (2, 1)]
+        } else {
+            &[(1, 1)]
+        };
+        assert_eq!(attempts(&world), sent);
+    }
+}
+
+#[test]
+fn what_runs_is_left_two_minutes_before_credentials_end_that_are_not_renewed() {
+    let rules = rules(job());
+    let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
+    takes(&world, 3_400, &[]);
+    let start = now(&world).wall;
+    let quiet = |_: Event| {};
+    let engine = Engine {
+        ports: &world,
+        rules: &rules,
+        owner: "test@host",
+        report: &quiet,
+    };
+    let (bell, stop) = bell();
+    // Renewed once, when they are asked for again.
+    let asked = std::cell::Cell::new(0);
+    let end = async || {
+        asked.set(asked.get() + 1);
+        let minutes = if asked.get() == 1 { 20 } else { 40 };
+        Some(later(start, Duration::from_secs(minutes * 60)))
+    };
+    let orders = orders(Some(1), 1);
+    let round = world.play(engine.leaving_in_time(&bell, end, round(&engine, &orders, stop)));
+    assert_eq!((round.counts.parked, round.cut_short), (1, false));
+    let left = elapsed(start, round.at).as_secs();
+    assert!((38 * 60..38 * 60 + 5).contains(&left), "{left} s");
 }

@@ -9,6 +9,16 @@ pub(crate) fn interrupted(
     at: Duration,
     again: Option<Duration>,
 ) -> (Round, Vec<Event>) {
+    told(world, rules, (at, |bell| bell.ring()), again)
+}
+
+/// The same, told in another way first.
+pub(crate) fn told(
+    world: &World,
+    rules: &Rules,
+    (at, tell): (Duration, fn(&Bell) -> Urgency),
+    again: Option<Duration>,
+) -> (Round, Vec<Event>) {
     let events = RefCell::new(Vec::new());
     let report = |event: Event| events.borrow_mut().push(event);
     let engine = Engine {
@@ -22,7 +32,7 @@ pub(crate) fn interrupted(
     let orders = orders(Some(1), 1);
     let ring = async |bell: &Bell| {
         world.clock.sleep_until(began.plus(at)).await;
-        bell.ring();
+        tell(bell);
         if let Some(again) = again {
             world.clock.sleep_until(began.plus(at).plus(again)).await;
             bell.ring();

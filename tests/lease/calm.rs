@@ -138,6 +138,10 @@ impl Search {
             state.flying.retain(|flying| flying.awaited);
         }
         for kind in 0..self.scenario.kinds.len() {
+            // Nobody stops anything in a calm who has not begun to.
+            if self.scenario.kinds[kind].stops {
+                continue;
+            }
             let kind = u8::try_from(kind).expect("few");
             let mut contends = self.scenario.contenders.iter();
             let mut all = 0..u8::try_from(state.contenders.len()).expect("few");
@@ -158,7 +162,9 @@ impl Search {
     fn invoke(&self, state: &mut State) {
         for who in 0..u8::try_from(state.contenders.len()).expect("few") {
             let contender = self.contender(state, who);
-            if contender.phase == Phase::Idle && contender.starts == 0 && !contender.dead {
+            let stops = self.scenario.kinds[usize::from(contender.kind)].stops;
+            let idle = contender.phase == Phase::Idle && !contender.dead && !stops;
+            if idle && contender.starts == 0 {
                 let mut contender = Contender::clone(&contender);
                 contender.starts = 1;
                 let mut cast = self.cast.lock().expect("one thread");

@@ -20,7 +20,7 @@ impl Search {
 
     /// Whether a visit has the right to act. One that parks has given it up.
     pub(crate) fn holds(&self, state: &State, kind: u8, visit: &Visit) -> bool {
-        let now = self.scenario.now(state.at, 0).boot;
+        let now = self.scenario.boot(state.at);
         let gives_back = visit.parking || visit.awaited == Awaited::Release;
         visit.lease.is_held(&self.scenario.terms(kind), now) && !gives_back
     }
@@ -49,6 +49,7 @@ impl Search {
         };
         let claim = self.with_visit(state, who, |visit| visit.lease.claim_id());
         let stale = self.scenario.world.stale;
+        let stops = self.with_visit(state, who, |visit| visit.stops) == Some(true);
         let here_too = holders.iter().filter(|(_, n)| *n == node).count() > 1;
         let here = &mut state.nodes[usize::from(node)];
         let mut wrong = None;
@@ -56,7 +57,7 @@ impl Search {
             wrong = Some(Wrong::TwoHolders);
         } else if here.held > claim {
             wrong = Some(Wrong::IdOrder);
-        } else if here.hold_at.is_some_and(|since| since + stale < state.at) {
+        } else if !stops && here.hold_at.is_some_and(|since| since + stale < state.at) {
             wrong = Some(Wrong::UnderHold);
         }
         here.held = here.held.max(claim);
@@ -113,6 +114,9 @@ impl Search {
             return;
         }
         let mine = self.with_visit(state, who, |visit| (visit.node, visit.lease.claim_id()));
+        if self.scenario.somebody_stops() {
+            return self.check_act_beside_stops(state, who);
+        }
         let displaced = self.holders(state).into_iter().any(|(other, node)| {
             let theirs = self.with_visit(state, other, |visit| visit.lease.claim_id());
             other != who
@@ -123,13 +127,37 @@ impl Search {
         }
     }
 
+    /// Where somebody stops, a holder is displaced while it believes that it holds, and a write of its own that lands
+    /// late may give it its lease back. But of two that may act without looking again there is never one too many.
+    fn check_act_beside_stops(&self, state: &mut State, who: u8) {
+        let node = self.with_visit(state, who, |visit| visit.node);
+        let mut others = self.acting(state).into_iter();
+        if others.any(|(other, at)| other != who && Some(at) == node) {
+            state.wrong = state.wrong.or(Some(Wrong::Displaced));
+        }
+        self.check_limit(state);
+    }
+
+    /// Those who may act without looking again, and where.
+    fn acting(&self, state: &State) -> Vec<(u8, u8)> {
+        let now = self.scenario.now(state.at, 0).boot;
+        let fresh = |(who, _): &(u8, u8)| {
+            let terms = self.scenario.terms(self.contender(state, *who).kind);
+            let until = self.with_visit(state, *who, |visit| visit.lease.fresh_until(&terms));
+            until.flatten().is_some_and(|until| now <= until)
+        };
+        self.holders(state).into_iter().filter(fresh).collect()
+    }
+
     /// More nodes may be held or at work than the limit allows.
     pub(crate) fn check_limit(&self, state: &mut State) {
-        let mut nodes: Vec<u8> = self
-            .holders(state)
-            .into_iter()
-            .map(|(_, node)| node)
-            .collect();
+        // Who was displaced by a stop believes what it last read.
+        let holders = if self.scenario.somebody_stops() {
+            self.acting(state)
+        } else {
+            self.holders(state)
+        };
+        let mut nodes: Vec<u8> = holders.into_iter().map(|(_, node)| node).collect();
         let running = (0..)
             .zip(&state.nodes)
             .filter(|(_, node)| node.running() > 0);
@@ -157,7 +185,8 @@ impl Search {
             rules.lease.skew,
         );
         let every = SignedDuration::try_from(rules.job.every).expect("short");
-        if new && last.at().is_some_and(|at| now.duration_since(at) < every) {
+        let robbed = state.nodes[usize::from(node)].robbed;
+        if new && !robbed && last.at().is_some_and(|at| now.duration_since(at) < every) {
             state.wrong = state.wrong.or(Some(Wrong::DoneAgain));
         }
     }
@@ -201,14 +230,16 @@ impl Search {
             state.wrong = state.wrong.or(Some(Wrong::FreedHolder));
         }
         let sends = state.nodes[usize::from(node)].sends.clone();
-        let left = sends.iter().any(|(order, stage)| {
-            // What has failed is tried again: no work is lost by it.
-            matches!(
-                stage,
-                Stage::Running(_) | Stage::Ended(true) | Stage::Pending(_)
-            ) && !self.accounted(state, node, order)
-                && !self.is_tended(state, by, order)
-        });
+        let robbed = state.nodes[usize::from(node)].robbed;
+        let left = !robbed
+            && sends.iter().any(|(order, stage)| {
+                // What has failed is tried again: no work is lost by it.
+                matches!(
+                    stage,
+                    Stage::Running(_) | Stage::Ended(true) | Stage::Pending(_)
+                ) && !self.accounted(state, node, order)
+                    && !self.is_tended(state, by, order)
+            });
         if left {
             state.wrong = state.wrong.or(Some(Wrong::Orphaned));
         }

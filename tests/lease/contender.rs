@@ -9,7 +9,7 @@ use roundsman::model::decide::{Take, Wish, decide};
 use roundsman::model::id::{ClaimId, NodeId, RunId};
 use roundsman::model::lease::remove::{Removal, Removing};
 use roundsman::model::lease::{Answer, Input, Lease, Look, Next, Terms, Want};
-use roundsman::model::lock::{Lock, Seen};
+use roundsman::model::lock::Seen;
 use roundsman::model::node::Activity;
 use roundsman::model::outcome::Outcome;
 use roundsman::model::rule::Rule;
@@ -18,7 +18,7 @@ use roundsman::model::suspect::LeftRun;
 use roundsman::model::time::{Moment, Now};
 use roundsman::model::view::{Rules, View};
 
-use crate::scenario::{Kind, Scenario, ms};
+use crate::scenario::{Kind, Scenario};
 use crate::texts::Texts;
 use crate::world::{Op, Order, Tick, Val};
 
@@ -84,6 +84,8 @@ pub(crate) struct Visit {
     /// The task's `fail-` as it was read last: a success deletes it with the lock.
     pub(crate) fail: Val,
     pub(crate) parking: bool,
+    /// Whether it ends the run that it found.
+    pub(crate) stops: bool,
 }
 
 /// [`Take`], as something that can be hashed.
@@ -148,6 +150,8 @@ pub(crate) enum Event {
 pub(crate) enum Deed {
     Write(Vec<(u8, Op)>),
     Send(u8, Order),
+    /// Raises the node's mark, and ends what runs there.
+    Halt(u8, ClaimId),
     /// On a local store: this value, if the lock still has that one.
     Grant(u8, Val, Val),
 }
@@ -163,46 +167,6 @@ impl Contender {
             claims: 0,
             phase: Phase::Idle,
         }
-    }
-
-    /// The same contender, holding the first node since tick 0, with its step under way there; and the lock's value.
-    pub(crate) fn holding(mut self, scenario: &Scenario) -> (Self, Order, String) {
-        let terms = scenario.terms(self.kind);
-        let now = scenario.now(0, self.ahead);
-        let own = Lock {
-            run: RunId::new(ms(-10), 1),
-            claim: ClaimId::new(ms(-10), 2),
-            step: 1,
-            ..scenario.lock()
-        };
-        let (lease, value) = Lease::granted(own, &terms, now);
-        let order = Order {
-            kind: self.kind,
-            run: lease.lock().run,
-            claim: lease.claim_id(),
-            step: 1,
-            attempt: 1,
-            not_after: scenario.tick_of(lease.lock().until),
-        };
-        let mut visit = Visit {
-            node: 0,
-            lease,
-            take: Left::Free,
-            run: Run::new(),
-            awaited: Awaited::Nothing,
-            doing: Doing::Nothing,
-            wake: Moment::MAX,
-            waits_for: Some(order),
-            shown: Vec::new(),
-            attached: false,
-            fail: 0,
-            parking: false,
-        };
-        if let Next::Wait(until) = visit.lease.on(&terms, now, Input::Woke) {
-            visit.wake = until;
-        }
-        self.phase = Phase::Visits(Box::new(visit));
-        (self, order, value)
     }
 
     /// The visit, if it is in one.
@@ -241,6 +205,9 @@ impl Turn<'_> {
                 after.starts -= 1;
                 after.phase = Phase::Chooses(tags.clone());
             }
+            (Phase::Chooses(tags), Event::Evidence(evidence)) if self.kind(before).stops => {
+                self.stop(&mut after, now, &tags, evidence);
+            }
             (Phase::Chooses(tags), Event::Evidence(evidence)) => {
                 self.choose(&mut after, now, &tags, evidence);
             }
@@ -266,13 +233,13 @@ impl Turn<'_> {
         Terms::of(&kind.rules, kind.transactional)
     }
 
-    fn fail_of(&self, contender: &Contender, tags: &[Val], node: u8) -> Val {
+    pub(crate) fn fail_of(&self, contender: &Contender, tags: &[Val], node: u8) -> Val {
         let key = self.rules(contender).keys.fail.as_str();
         tags[usize::from(self.scenario.register(node, key))]
     }
 
     /// The fleet as it was read.
-    fn view(&self, now: Now, tags: &[Val], evidence: &[(u8, Order, Activity)]) -> View {
+    pub(crate) fn view(&self, now: Now, tags: &[Val], evidence: &[(u8, Order, Activity)]) -> View {
         self.scenario.view(self.texts, now, tags, evidence)
     }
 
@@ -288,6 +255,7 @@ impl Turn<'_> {
         let rows = decide(&rules, &view, &Wish::default());
         let (claim, run) = self.ids(after, now);
         let claimant = Claimant {
+            accept_changed: false,
             owner: &self.kind(after).owner.clone(),
             claim,
             run,
@@ -317,6 +285,7 @@ impl Turn<'_> {
                     attached: false,
                     fail: self.fail_of(after, tags, node),
                     parking: false,
+                    stops: false,
                 };
                 let first = if terms.transactional {
                     let (lease, value) = Lease::granted(chosen.own, &terms, now);
@@ -334,7 +303,7 @@ impl Turn<'_> {
     }
 
     /// A new claim's id and its run's. Without the rule a runner has one id for all of its attempts.
-    fn ids(&self, after: &mut Contender, now: Now) -> (ClaimId, RunId) {
+    pub(crate) fn ids(&self, after: &mut Contender, now: Now) -> (ClaimId, RunId) {
         after.claims += 1;
         let fresh = self.rules(after).without.keeps(Rule::FreshId);
         let n = u128::from(self.who) << 8 | u128::from(after.claims);
@@ -464,13 +433,17 @@ impl Turn<'_> {
             take: &take,
         };
         let node = Scenario::node_id(visit.node);
-        let stands = standing(self.rules(after), &view, &Wish::default(), &node, mine);
+        let stands = if visit.stops {
+            self.stop_stands(after, visit, &view)
+        } else {
+            standing(self.rules(after), &view, &Wish::default(), &node, mine)
+        };
         self.looked(self.scenario.lock_of(&tags, visit.node), Some(stands))
     }
 }
 
 /// What evidence shows of attempts on a node.
-fn shown(node: u8, evidence: &[(u8, Order, Activity)]) -> Vec<(Order, Activity)> {
+pub(crate) fn shown(node: u8, evidence: &[(u8, Order, Activity)]) -> Vec<(Order, Activity)> {
     let here = evidence.iter().filter(|(on, ..)| *on == node);
     here.map(|(_, order, activity)| (*order, *activity))
         .collect()

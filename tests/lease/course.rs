@@ -93,8 +93,12 @@ impl Turn<'_> {
                     visit.run = Run::adopted(&self.rules(after).job, left, &commands);
                     // The lock says at once that the claim stands.
                     visit.awaited = Awaited::Held;
-                    let step = visit.lease.lock().step;
-                    return visit.lease.on(&terms, now, Input::Want(Want::Step(step)));
+                    let says = if visit.run.is_stopping() {
+                        Want::Stopping
+                    } else {
+                        Want::Step(visit.lease.lock().step)
+                    };
+                    return visit.lease.on(&terms, now, Input::Want(says));
                 }
             }
             Awaited::Step(step, attempt) => {
@@ -119,6 +123,10 @@ impl Turn<'_> {
                 self.deeds.push(Deed::Send(visit.node, order));
             }
             Awaited::Record => visit.run.recorded(),
+            Awaited::Held if visit.run.is_stopping() => {
+                let claim = visit.lease.claim_id();
+                self.deeds.push(Deed::Halt(visit.node, claim));
+            }
             Awaited::Held | Awaited::Abandoned | Awaited::Release | Awaited::Nothing => {}
         }
         visit.lease.on(&terms, now, Input::Woke)

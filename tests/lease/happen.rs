@@ -11,7 +11,7 @@ use roundsman::model::rule::Rule;
 use crate::cast::Cast;
 use crate::contender::{Contender, Deed, Doing, Event, Phase, Visit};
 use crate::model::{Act, Search};
-use crate::world::{Flying, Op, Order, Stage, State, Tick, Val, Wrong};
+use crate::world::{Budget, Flying, Op, Order, Stage, State, Tick, Val, Wrong};
 
 impl Search {
     pub(crate) fn follow(&self, before: &State, act: Act) -> Option<State> {
@@ -43,14 +43,18 @@ impl Search {
                 let flying = state.flying.remove(usize::from(index));
                 self.land(&mut state, &flying);
             }
-            Act::Crashes(who) | Act::Pauses(who) | Act::Resumes(who) | Act::Steps(who) => {
-                self.of_machine(&mut state, who, act);
-            }
+            Act::Crashes(who)
+            | Act::Pauses(who)
+            | Act::Resumes(who)
+            | Act::Steps(who)
+            | Act::StepsBack(who) => self.of_machine(&mut state, who, act),
             Act::Told(who) => {
                 state.budget.signals -= 1;
                 self.tell(&mut state, who, Event::Signal);
             }
-            Act::Wiped(node) | Act::Held(node) => self.of_operator(&mut state, node, act),
+            Act::Wiped(_) | Act::Held(_) | Act::Stripped(_) | Act::Spoilt(_) => {
+                self.of_people(&mut state, act);
+            }
             Act::Arrives(node, index) => self.arrives(&mut state, node, index, false),
             Act::ArrivesTwice(node, index) => self.arrives(&mut state, node, index, true),
             Act::Dawdles(node, index) => {
@@ -111,22 +115,11 @@ impl Search {
                 state.budget.steps -= 1;
                 self.change(state, who, |contender| contender.ahead += 1);
             }
+            Act::StepsBack(_) => {
+                state.budget.backs -= 1;
+                self.change(state, who, |contender| contender.ahead -= 1);
+            }
             _ => self.change(state, who, |contender| contender.paused = false),
-        }
-    }
-
-    /// What people do to a node's tags.
-    fn of_operator(&self, state: &mut State, node: u8, act: Act) {
-        if act == Act::Wiped(node) {
-            state.budget.wipes -= 1;
-            let lock = usize::from(self.scenario.register(node, "lock"));
-            state.registers[lock].put(0, state.at);
-        } else {
-            state.budget.holds -= 1;
-            let hold = self.cast.lock().expect("one thread").texts.number("yes");
-            let register = usize::from(self.scenario.register(node, "hold"));
-            state.registers[register].put(hold, state.at);
-            state.nodes[usize::from(node)].hold_at = Some(state.at);
         }
     }
 
@@ -155,6 +148,9 @@ impl Search {
     }
 
     fn tick(&self, state: &mut State) {
+        if self.someone_asks(state) {
+            state.budget.lags -= 1;
+        }
         state.at += 1;
         let stale = self.scenario.world.stale;
         for register in &mut state.registers {
@@ -180,10 +176,11 @@ impl Search {
             Event::Lock(shown.unwrap_or_default())
         };
         self.tell(state, who, event);
-        // Only one that stands still between the tags and the evidence reads that at another moment.
+        // Where nobody stands still and no answer takes long, the evidence is read at the same moment.
         let kind = &self.scenario.kinds[usize::from(contender.kind)];
         let split = kind.transactional && !kind.rules.without.keeps(Rule::OneTransaction);
-        if of_fleet && state.budget.pauses == 0 && !split {
+        let Budget { pauses, .. } = state.budget;
+        if of_fleet && pauses == 0 && self.scenario.budget.lags == 0 && !split {
             self.asks(state, who);
         }
     }
@@ -209,6 +206,7 @@ impl Search {
     fn tell(&self, state: &mut State, who: u8, event: Event) {
         let slot = usize::from(who);
         let was_held = self.is_held(state, who);
+        let decides = self.decides_again(state, who, &event);
         let gave_back = self.gives_back(state, who);
         let (after, deeds) = {
             let mut cast = self.cast.lock().expect("one thread");
@@ -230,8 +228,11 @@ impl Search {
         for deed in deeds.iter() {
             self.perform(state, who, deed);
         }
-        if !was_held {
+        if !was_held && self.is_held(state, who) {
             self.check_held(state, who);
+        }
+        if decides {
+            self.note_decision(state, who);
         }
         if self.scenario.claims_only && self.is_held(state, who) {
             // It stands still from here: what it asked for last is not done.
@@ -246,6 +247,7 @@ impl Search {
             Deed::Write(ops) => {
                 self.check_act(state, who);
                 self.check_record(state, who, ops);
+                self.check_spoilt(state, ops);
                 state.flying.push(Flying {
                     by: who,
                     began: state.at,
@@ -260,6 +262,21 @@ impl Search {
                 let at = state.at;
                 let sends = &mut state.nodes[usize::from(*node)].sends;
                 sends.push((*order, Stage::Pending(at)));
+            }
+            Deed::Halt(node, claim) => {
+                self.check_act(state, who);
+                let node = &mut state.nodes[usize::from(*node)];
+                if node.mark > Some(*claim) {
+                    return;
+                }
+                if self.scenario.out().keeps(Rule::Mark) {
+                    node.mark = Some(*claim);
+                }
+                for (_, stage) in &mut node.sends {
+                    if matches!(stage, Stage::Running(_)) {
+                        *stage = Stage::Ended(false);
+                    }
+                }
             }
             Deed::Grant(node, was, granted) => {
                 let lock = usize::from(self.scenario.register(*node, "lock"));
@@ -280,6 +297,7 @@ impl Search {
     }
 
     fn land(&self, state: &mut State, flying: &Flying) {
+        self.note_landing(state, flying);
         for (index, op) in &flying.ops {
             let register = &mut state.registers[usize::from(*index)];
             match op {

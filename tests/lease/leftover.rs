@@ -262,7 +262,10 @@ fn drive(scenario: Scenario, search: &mut Option<Search>) {
     let same = |before: &Search| before.scenario.evidence == scenario.evidence;
     let cast = search.take().filter(same).map(|search| search.cast);
     *search = Some(match cast {
-        Some(cast) => Search { scenario, cast },
+        Some(cast) => Search {
+            cast,
+            ..Search::new(scenario)
+        },
         None => Search::new(scenario),
     });
 }

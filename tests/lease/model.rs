@@ -8,6 +8,7 @@ use stateright::{Model, Property};
 
 use crate::cast::Cast;
 use crate::contender::{Contender, Doing, Phase, Visit};
+use crate::reached::Reached;
 use crate::scenario::Scenario;
 use crate::world::{Budget, Node, Register, Stage, State, Tick};
 
@@ -39,12 +40,18 @@ pub(crate) enum Act {
     Resumes(u8),
     /// A contender's clock steps ahead.
     Steps(u8),
+    /// A contender's clock steps back.
+    StepsBack(u8),
     /// A contender is told to stop.
     Told(u8),
     /// A node's lock is deleted by hand.
     Wiped(u8),
     /// A node is put on hold.
     Held(u8),
+    /// All tags of a node are deleted.
+    Stripped(u8),
+    /// Something that is not ours is written into a tag.
+    Spoilt(u8),
     /// A send arrives.
     Arrives(u8, u8),
     /// The same, and will again.
@@ -63,6 +70,7 @@ pub(crate) enum Act {
 pub(crate) struct Search {
     pub(crate) scenario: Scenario,
     pub(crate) cast: Mutex<Cast>,
+    pub(crate) reached: Reached,
 }
 
 impl Search {
@@ -70,6 +78,7 @@ impl Search {
         Self {
             scenario,
             cast: Mutex::new(Cast::new()),
+            reached: Reached::default(),
         }
     }
 
@@ -126,15 +135,27 @@ impl Search {
     fn hold(&self, state: &mut State) {
         let mut cast = self.cast.lock().expect("one thread");
         let contender = Contender::clone(cast.contender(state.contenders[0]));
-        let (contender, order, value) = contender.holding(&self.scenario);
+        let (contender, order, value, renewal) = contender.holding(&self.scenario);
         state.contenders[0] = cast.number(contender);
         let lock = usize::from(self.scenario.register(0, "lock"));
         state.registers[lock] = Register::holding(cast.texts.number(&value));
+        if let Some(renewal) = renewal {
+            state.flying.push(crate::world::Flying {
+                by: 0,
+                began: 0,
+                lands_by: self.scenario.world.life,
+                awaited: false,
+                ops: vec![(
+                    self.scenario.register(0, "lock"),
+                    crate::world::Op::Put(cast.texts.number(&renewal)),
+                )],
+            });
+        }
         state.nodes[0] = Node {
             mark: Some(order.claim),
             held: Some(order.claim),
-            hold_at: None,
             sends: vec![(order, Stage::Running(0))],
+            ..Node::default()
         };
     }
 
@@ -235,6 +256,8 @@ impl Search {
             acts.extend(may_pause.then_some(Act::Pauses(who)));
             let behind = contender.ahead < self.scenario.world.ahead;
             acts.extend((behind && state.budget.steps > 0).then_some(Act::Steps(who)));
+            let ahead = contender.ahead > 0;
+            acts.extend((ahead && state.budget.backs > 0).then_some(Act::StepsBack(who)));
         }
     }
 
@@ -261,9 +284,7 @@ impl Search {
                     Stage::Ended(_) | Stage::Refused(_) => {}
                 }
             }
-            let locked = state.registers[usize::from(self.scenario.register(n, "lock"))].now != 0;
-            acts.extend((locked && state.budget.wipes > 0).then_some(Act::Wiped(n)));
-            acts.extend((state.budget.holds > 0).then_some(Act::Held(n)));
+            self.people_acts(state, n, acts);
         }
     }
 
@@ -302,8 +323,12 @@ impl Search {
             }
             let mut acts = Vec::new();
             self.own_acts(state, who, contender, &mut acts);
-            acts.iter()
-                .all(|act| matches!(act, Act::Told(_) | Act::Unknown(_)))
+            let may_lag = state.budget.lags > 0;
+            acts.iter().all(|act| match act {
+                Act::Told(_) | Act::Unknown(_) => true,
+                Act::Asks(_) => may_lag,
+                _ => false,
+            })
         };
         at < self.scenario.horizon
             && !(quiet_world && self.scenario.from_zero)

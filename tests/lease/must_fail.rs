@@ -67,6 +67,7 @@ fn a_value_that_two_attempts_share_is_taken_for_the_later_ones() {
         s.budget.late = 1;
         s.budget.pauses = 1;
         s.victim = Some(0);
+        s.horizon = 8;
     });
     falls(&scenario, &[Rule::FreshId], &[Wrong::TwoHolders]);
 }

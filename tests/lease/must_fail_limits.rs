@@ -30,7 +30,7 @@ fn a_decision_from_before_the_settle_does_a_short_run_twice() {
         s.work = 0;
         s.budget.pauses = 1;
         s.victim = Some(1);
-        s.horizon = 13;
+        s.horizon = 12;
     });
     falls(
         &scenario,
@@ -99,7 +99,7 @@ fn a_send_that_arrives_past_its_time_is_executed() {
     let scenario = claims("not after", &[(0, 1)]).with(|s| {
         s.claims_only = false;
         s.budget.slow_sends = 1;
-        s.horizon = 40;
+        s.horizon = 32;
     });
     falls(&scenario, &[Rule::NotAfter], &[Wrong::TooLate]);
 }

@@ -17,6 +17,7 @@ use roundsman::model::tag::Keys;
 use roundsman::model::time::{Moment, Now, elapsed, later};
 use roundsman::model::view::{Rules, View};
 
+use crate::reached::Reach;
 use crate::texts::Texts;
 use crate::world::{Budget, Order, Stage, Tick, Val};
 
@@ -26,6 +27,8 @@ pub(crate) struct Kind {
     pub(crate) rules: Rules,
     pub(crate) owner: String,
     pub(crate) transactional: bool,
+    /// Whether its contenders stop what is on the first node, instead of running the job.
+    pub(crate) stops: bool,
 }
 
 /// One search.
@@ -67,6 +70,8 @@ pub(crate) struct Scenario {
     pub(crate) strays: Vec<(String, Tick)>,
     /// Whether the first contender holds the first node from the beginning.
     pub(crate) holder: bool,
+    /// Whether a renewal of that contender's is still on its way, which nobody has answered.
+    pub(crate) renewed: bool,
     /// Whether a holder stands still: then only claims are searched.
     pub(crate) claims_only: bool,
     /// Whether the first invocation begins at tick 0: where nothing else stands or moves, that is all the same.
@@ -74,6 +79,8 @@ pub(crate) struct Scenario {
     /// Until when it is searched.
     pub(crate) horizon: Tick,
     pub(crate) budget: Budget,
+    /// What has to come about on some way, or the search has shown less than it says.
+    pub(crate) reaches: Vec<Reach>,
     /// What stands on nodes at the beginning.
     pub(crate) tags: Vec<(u8, &'static str, String)>,
     /// What was sent before tick 0, and where it stands.
@@ -163,6 +170,7 @@ impl Kind {
                 without: Without::NOTHING,
             },
             transactional: false,
+            stops: false,
         }
     }
 }
@@ -201,10 +209,12 @@ impl Scenario {
             belief: true,
             strays: Vec::new(),
             holder: false,
+            renewed: false,
             claims_only: false,
             from_zero: true,
             horizon: ticks(2 * lease.settle().as_secs() + g + 6),
             budget: Budget::default(),
+            reaches: Vec::new(),
             tags: Vec::new(),
             sent: Vec::new(),
         }
@@ -254,6 +264,12 @@ impl Scenario {
         self
     }
 
+    /// Whether any contender is one that stops.
+    pub(crate) fn somebody_stops(&self) -> bool {
+        let stops = |(kind, ..): &(u8, u8, u8)| self.kinds[usize::from(*kind)].stops;
+        self.contenders.iter().any(stops)
+    }
+
     /// What is taken out.
     pub(crate) fn out(&self) -> Without {
         self.kinds[0].rules.without
@@ -268,8 +284,13 @@ impl Scenario {
     pub(crate) fn now(&self, at: Tick, ahead: u8) -> Now {
         Now {
             wall: self.wall(at, ahead),
-            boot: Moment(self.tick * (BOOT + u32::from(at))),
+            boot: self.boot(at),
         }
+    }
+
+    /// The moment of a tick, on the clock that all share.
+    pub(crate) fn boot(&self, at: Tick) -> Moment {
+        Moment(self.tick * (BOOT + u32::from(at)))
     }
 
     /// The wall time at a tick, on a clock that is so many ticks ahead.

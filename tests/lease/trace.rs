@@ -123,6 +123,7 @@ impl Scene<'_> {
             Act::Pauses(who) => (who, "stands still".to_owned()),
             Act::Resumes(who) => (who, "goes on".to_owned()),
             Act::Steps(who) => (who, "finds its clock a tick further ahead".to_owned()),
+            Act::StepsBack(who) => (who, "finds its clock a tick further back".to_owned()),
             Act::Told(who) => (who, "is told to stop".to_owned()),
             Act::Learns(who) => (who, "learns how its step ended".to_owned()),
             Act::Unknown(who) => (who, "will never learn how its step ended".to_owned()),
@@ -141,6 +142,11 @@ impl Scene<'_> {
             }
             Act::Wiped(node) => format!("n{node}'s lock is deleted by hand"),
             Act::Held(node) => format!("n{node} is put on hold"),
+            Act::Stripped(node) => format!("all tags of n{node} are deleted by hand"),
+            Act::Spoilt(index) => {
+                let (node, key) = self.short.place(index);
+                format!("somebody writes over n{node}'s {key}")
+            }
             Act::Arrives(node, i) => format!("{}{}", self.send(node, i), self.fate(node, i)),
             Act::ArrivesTwice(node, i) => {
                 let (send, fate) = (self.send(node, i), self.fate(node, i));

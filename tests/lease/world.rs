@@ -137,6 +137,10 @@ pub(crate) struct Node {
     pub(crate) held: Option<ClaimId>,
     /// Since when it is on hold.
     pub(crate) hold_at: Option<Tick>,
+    /// Since when nobody can read its lock.
+    pub(crate) spoilt_at: Option<Tick>,
+    /// Whether people have changed what accounts for the runs there: nobody can tell then what was done.
+    pub(crate) robbed: bool,
     /// Everything that was sent, in order.
     pub(crate) sends: Vec<(Order, Stage)>,
 }
@@ -181,6 +185,8 @@ pub(crate) enum Wrong {
     Revived,
     /// A run whose step has finished was given up.
     GivenUp,
+    /// A lock that nobody can read was written over by who should have seen it.
+    Overwritten,
 }
 
 /// How often each thing may happen yet.
@@ -194,10 +200,18 @@ pub(crate) struct Budget {
     pub(crate) pauses: u8,
     /// A contender that dies.
     pub(crate) crashes: u8,
-    /// A clock that steps by a tick.
+    /// A clock that steps ahead by a tick.
     pub(crate) steps: u8,
+    /// A clock that steps back by a tick.
+    pub(crate) backs: u8,
+    /// A tick that passes between a read of the tags and that of the evidence which judges them.
+    pub(crate) lags: u8,
     /// An operator who deletes a lock, as Terraform does.
     pub(crate) wipes: u8,
+    /// Terraform, which deletes all tags of a node that it does not know.
+    pub(crate) strips: u8,
+    /// Somebody who writes something of their own into a tag of ours.
+    pub(crate) spoils: u8,
     /// An operator who sets a hold.
     pub(crate) holds: u8,
     /// A contender that is told to give up, or to park.

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
-use roundsman::io::wrapper::{compose, compose_stop};
+use jiff::Timestamp;
+use roundsman::io::wrapper::{compose, compose_look, compose_stop, compose_stop_run};
 use roundsman::model::id::{ClaimId, Name, RunId};
-use roundsman::model::job::On;
+use roundsman::model::job::{Fence, On};
+use roundsman::model::journal::{self, Journal, State};
+use roundsman::model::node::{Activity, Command};
 use roundsman::model::outcome::{Attempt, Delivery, Judged, Outcome, judge};
-use roundsman::port::Order;
+use roundsman::port::{Halt, Order};
 use rustix::process::Pid;
 use tempfile::TempDir;
 
@@ -26,7 +29,7 @@ pub(crate) struct Node {
 /// Runs `test` in every shell that is there; `sh` and `bash` have to be.
 pub(crate) fn each_shell(test: impl Fn(&Node)) {
     for shell in SHELLS {
-        let found = Command::new(shell[0])
+        let found = std::process::Command::new(shell[0])
             .args(&shell[1..])
             .args(["-c", "exit 0"])
             .status()
@@ -54,6 +57,7 @@ pub(crate) fn order(script: &str) -> Order {
         env: BTreeMap::new(),
         timeout: Duration::from_secs(60),
         not_after: jiff::Timestamp::MAX,
+        fence: Fence::On,
     }
 }
 
@@ -63,6 +67,18 @@ pub(crate) fn attempt(order: &Order) -> Attempt {
         claim: order.claim,
         step: order.step,
         number: order.attempt,
+    }
+}
+
+/// An order as evidence names it.
+pub(crate) fn command(order: &Order) -> Command {
+    Command {
+        job: order.job.clone(),
+        run: order.run,
+        step: order.step,
+        attempt: order.attempt,
+        activity: Activity::InProgress,
+        handle: None,
     }
 }
 
@@ -84,18 +100,62 @@ impl Node {
 
     pub(crate) fn stop_text(&self, order: &Order) -> String {
         let state = self.state();
-        compose_stop(
-            &order.job,
-            order.run,
-            order.step,
-            order.attempt,
-            state.to_str().expect("UTF-8"),
-        )
+        compose_stop(&command(order), state.to_str().expect("UTF-8"))
+    }
+
+    /// Ends what the orders of these tests have under way.
+    pub(crate) fn stop_run_text(&self, claim: ClaimId) -> String {
+        let Order { job, run, .. } = order("");
+        let halt = Halt {
+            job,
+            run,
+            claim,
+            steps: u32::MAX,
+        };
+        compose_stop_run(&halt, self.state().to_str().expect("UTF-8"))
+    }
+
+    /// The node's journal, by `look`.
+    pub(crate) fn journal(&self) -> Journal {
+        let text = compose_look(Timestamp::UNIX_EPOCH, self.state().to_str().expect("UTF-8"));
+        let output = self.run_text(&text);
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        journal::read(&text).unwrap_or_else(|| panic!("{:?}: no journal: {text}", self.shell))
+    }
+
+    /// What the journal has of an attempt.
+    pub(crate) fn state_of(&self, order: &Order) -> Option<State> {
+        let key = (order.run, order.step, order.attempt);
+        let journal = self.journal();
+        let entry = journal
+            .attempts
+            .iter()
+            .find(|each| (each.run, each.step, each.attempt) == key)?;
+        Some(entry.state)
+    }
+
+    /// Starts an order, and comes back when its step has begun.
+    pub(crate) fn begin(&self, order: &Order) -> (Child, Pid) {
+        let child = self.start(&self.text(order));
+        let group = self.attempt_dir(order).join("group");
+        (child, poll("the step", || pid_in(&group)))
+    }
+
+    /// Tells the node to end an attempt, or all; `(ended, lives, exit status)`.
+    pub(crate) fn stop(&self, text: &str) -> (u32, u32, Option<i32>) {
+        let output = self.run_text(text);
+        let line = String::from_utf8(output.stdout).expect("UTF-8");
+        let field = |key: &str| {
+            let at = line.split(key).nth(1).unwrap_or_else(|| panic!("{line}"));
+            let number = at.split_whitespace().next().expect("a number");
+            number.parse().expect("a number")
+        };
+        (field("ended="), field("lives="), output.status.code())
     }
 
     /// Starts a text as a transport would, in a process group of its own.
     pub(crate) fn start(&self, text: &str) -> Child {
-        let mut child = Command::new(self.shell[0])
+        let mut child = std::process::Command::new(self.shell[0])
             .args(&self.shell[1..])
             .arg("-s")
             .stdin(Stdio::piped())
@@ -161,14 +221,17 @@ pub(crate) fn poll<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
         if let Some(it) = found() {
             return it;
         }
-        Command::new("sleep").arg("0.01").status().expect("sleep");
+        std::process::Command::new("sleep")
+            .arg("0.01")
+            .status()
+            .expect("sleep");
     }
     panic!("waited in vain for {what}");
 }
 
 pub(crate) fn pid_in(path: &Path) -> Option<Pid> {
     let text = std::fs::read_to_string(path).ok()?;
-    Pid::from_raw(text.trim_end_matches('\n').parse().ok()?)
+    Pid::from_raw(text.split_whitespace().next()?.parse().ok()?)
 }
 
 pub(crate) fn alive(pid: Pid) -> bool {

@@ -67,6 +67,8 @@ classes! {
     Unhold = "hold removed",
     Release = "lease released by hand",
     Mark = "work marked by hand",
+    /// `stop`, over whatever lock is there; done, or not.
+    Stop = "run stopped by hand",
 }
 
 /// How often each has happened.

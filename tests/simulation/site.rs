@@ -167,7 +167,7 @@ fn invoked(
 ) -> SimJob {
     let keys = Keys::new("", &job.task, None).expect("keys");
     let max = if lots.chance(300_000) { Some(3) } else { None };
-    let wait = match lots.below(24) {
+    let wait = match lots.below(40) {
         0 => Some(Duration::ZERO),
         1 => Some(seconds(60 + lots.below(600))),
         _ => None,
@@ -184,6 +184,7 @@ fn invoked(
             max,
             parallel: 1 + u32::try_from(lots.below(3)).unwrap_or(0),
             wait,
+            accept_changed: false,
         },
         // Whoever leaves what runs comes back soon.
         period: wait.map_or(period, |_| PARKED_PERIOD),

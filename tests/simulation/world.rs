@@ -100,6 +100,7 @@ impl World {
         }
         tasks.push(Box::pin(self.chaos()));
         tasks.push(Box::pin(self.operators()));
+        tasks.push(Box::pin(self.stoppers()));
         tokio::select! {
             biased;
             () = self.seasons(storm, seasons) => {}

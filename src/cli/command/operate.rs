@@ -118,7 +118,7 @@ pub(super) async fn mark(context: &Context, args: &args::Mark) -> Result<Exit, F
     Ok(Exit::Done)
 }
 
-async fn open(context: &Context) -> Result<World, Failure> {
+pub(super) async fn open(context: &Context) -> Result<World, Failure> {
     let world = world::open(context.settings(), Purpose::Act, false).await?;
     tell_created(context, &world);
     Ok(world)
@@ -152,7 +152,7 @@ async fn targets(
 /// A node of the provider, whatever job it belongs to.
 ///
 /// AWS is not listed as a whole: a node is asked for by its id, its Name tag or its address.
-async fn any_node(world: &World, wanted: &str) -> Result<Node, Failure> {
+pub(super) async fn any_node(world: &World, wanted: &str) -> Result<Node, Failure> {
     pick(world.find(wanted).await?, wanted)
 }
 

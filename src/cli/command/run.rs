@@ -53,6 +53,7 @@ pub(super) async fn run(context: &Context, args: args::Run) -> Result<Exit, Fail
         only,
         parallel: args.parallel,
         wait: args.for_,
+        accept_changed: args.accept_changed,
     };
     let (round, signal) = Box::pin(serve(context, &rules, &world, &orders)).await?;
     if !context.json() && !context.look.quiet {
@@ -85,7 +86,9 @@ async fn serve(
         owner: &owner,
         report: &tell,
     };
-    let served = signals::while_listening(round(&engine, orders, stop), |signal| {
+    let credentials = async || world.credentials_end().await;
+    let serving = engine.leaving_in_time(&bell, credentials, round(&engine, orders, stop));
+    let served = signals::while_listening(serving, |signal| {
         first.set(first.get().or(Some(signal)));
         bell.ring();
     });
@@ -135,7 +138,7 @@ fn exit(round: &Round, signal: Option<Signal>, detailed: bool, named: bool) -> E
 }
 
 /// Says how many API calls the invocation made.
-fn tell_calls(world: &World) {
+pub(super) fn tell_calls(world: &World) {
     let calls = world.calls();
     if !calls.is_empty() {
         let each: Vec<String> = calls
@@ -151,27 +154,27 @@ fn tell_calls(world: &World) {
 }
 
 /// Who is told: people on stderr, or programs on stdout.
-enum Report {
+pub(super) enum Report {
     Human(Box<Human>),
     Json(Lines),
 }
 
 impl Report {
-    fn new(context: &Context, rules: &Rules) -> Self {
+    pub(super) fn new(context: &Context, rules: &Rules) -> Self {
         if context.json() {
             return Self::Json(Lines::new(rules.job.name.to_string()));
         }
         Self::Human(Box::new(Human::new(context.look)))
     }
 
-    fn event(&self, event: &Event) {
+    pub(super) fn event(&self, event: &Event) {
         match self {
             Self::Human(human) => human.event(event),
             Self::Json(lines) => lines.event(event),
         }
     }
 
-    fn finish(&self) {
+    pub(super) fn finish(&self) {
         if let Self::Human(human) = self {
             human.finish();
         }

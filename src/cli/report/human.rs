@@ -189,6 +189,7 @@ impl Human {
             EventKind::Settling { for_ } => Doing::Settling(*for_),
             EventKind::Claimed { .. } => Doing::Next("claimed"),
             EventKind::Adopted { .. } => Doing::Next("adopted, going on"),
+            EventKind::Stopping { .. } => Doing::Next("being stopped"),
             EventKind::StepStarted { step, name, .. } => Doing::Step {
                 step: *step,
                 name: name.clone(),

@@ -174,6 +174,15 @@ fn details(kind: &EventKind) -> Option<(&'static str, Value)> {
             "adopted",
             json!({ "was": was.label(), "step": step, "until": format_stamp(*until) }),
         ),
+        EventKind::Stopping {
+            was,
+            owner,
+            step,
+            until,
+        } => (
+            "stopping",
+            json!({ "was": was.label(), "owner": owner, "step": step, "until": format_stamp(*until) }),
+        ),
         EventKind::StepStarted {
             step,
             name,

@@ -52,6 +52,16 @@ pub(super) fn sentence(event: &Event, node: &str) -> Option<(Weight, String)> {
             step,
             until: end,
         } => (Weight::Info, adopted(*was, *step, &until(*end))),
+        EventKind::Stopping {
+            was, owner, step, ..
+        } => {
+            let far = far(*step);
+            let owner = harmless_line(owner);
+            (
+                Weight::Info,
+                format!("being stopped; its run was found {was} by {owner}, {far}"),
+            )
+        }
         EventKind::StepStarted { .. } | EventKind::StepFinished { .. } => step(&event.kind)?,
         EventKind::Renewed { until: end } => {
             (Weight::Detail, format!("lease runs until {}", until(*end)))
@@ -95,28 +105,33 @@ fn parked(why: ParkedFor, step: u32) -> String {
         0 => "no step has begun".to_owned(),
         step => format!("step {step} was begun last"),
     };
-    match why {
-        ParkedFor::Signal => format!(
-            "parked (told to stop): {far}, and what runs there goes on; the next `run` of this job takes it up"
-        ),
-        ParkedFor::Time => format!(
-            "parked (the time of --for is up): {far}, and what runs there goes on; the next `run` of this job takes it up"
-        ),
+    let why = match why {
+        ParkedFor::Signal => "told to stop",
+        ParkedFor::Time => "the time of --for is up",
+        ParkedFor::Credentials => "the credentials end soon",
         ParkedFor::Hold => {
-            format!(
+            return format!(
                 "parked (on hold): {far}; the next `run` of this job takes it up when the hold is gone"
-            )
+            );
         }
-    }
+    };
+    format!(
+        "parked ({why}): {far}, and what runs there goes on; the next `run` of this job takes it up"
+    )
 }
 
 /// A run is gone on with.
 fn adopted(was: LockState, step: u32, until: &str) -> String {
-    let far = match step {
+    let far = far(step);
+    format!("adopted until {until}; its run was found {was}, {far}")
+}
+
+/// How far a run had come.
+fn far(step: u32) -> String {
+    match step {
         0 => "no step begun".to_owned(),
         step => format!("step {step} begun last"),
-    };
-    format!("adopted until {until}; its run was found {was}, {far}")
+    }
 }
 
 /// What happened to a step.

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use crate::cli::failure::Failure;
 use crate::cli::world::{AnyShell, AnyStore, World};
-use crate::io::aws::{AwsStore, Clients, SsmShell};
+use crate::io::aws::{AwsStore, Clients, SsmShell, Verbs};
 use crate::io::clock::SystemClock;
 use crate::io::runner::RunnerShell;
 use crate::io::wrapper;
-use crate::model::node::Command;
 use crate::model::settings::AwsSettings;
 use crate::port::Clock;
 
@@ -21,14 +20,11 @@ pub(super) async fn open(settings: &AwsSettings, agents: bool) -> Result<World, 
     let compose = |order: &crate::port::Order| {
         wrapper::compose(order, STATE_DIR).map_err(|error| error.to_string())
     };
-    let stop = |command: &Command| {
-        Ok(wrapper::compose_stop(
-            &command.job,
-            command.run,
-            command.step,
-            command.attempt,
-            STATE_DIR,
-        ))
+    let verbs = Verbs {
+        look: |since| wrapper::compose_look(since, STATE_DIR),
+        wait: |command| wrapper::compose_wait(command, STATE_DIR),
+        stop: |command| wrapper::compose_stop(command, STATE_DIR),
+        stop_run: |halt| wrapper::compose_stop_run(halt, STATE_DIR),
     };
     let shell = SsmShell::new(
         clients.clone(),
@@ -36,7 +32,7 @@ pub(super) async fn open(settings: &AwsSettings, agents: bool) -> Result<World, 
         settings.document.clone(),
         compose,
     )
-    .with_stop(stop);
+    .with_verbs(verbs);
     Ok(World {
         store: AnyStore::Aws(Box::new(AwsStore::new(clients).with_agents(agents))),
         node: AnyShell::Aws(Box::new(shell)),

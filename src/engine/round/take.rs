@@ -33,6 +33,8 @@ pub(super) struct Seek {
     pub(super) wanted: Wanted,
     /// Whether a claim was lost before: then by lot.
     pub(super) lost: bool,
+    /// Whether a run that began under another job file is gone on with under this one.
+    pub(super) accept_changed: bool,
 }
 
 impl Seek {
@@ -129,7 +131,7 @@ impl<P: Ports> Engine<'_, P> {
         self.check_clock()?;
         let rows = decide(self.rules, &view, &seek.wish);
         let claim = ClaimId::new(epoch_ms(self.now()), self.ports.clock().random());
-        let claimant = self.claimant(claim, seek.lost);
+        let claimant = self.claimant(claim, seek, seek.lost);
         let chosen = match choose(self.rules, &view, &seek.among(&rows), &claimant) {
             Choice::Nothing => Chosen::Nothing,
             Choice::Remove { node, found } => Chosen::Leftover { node, found },
@@ -160,7 +162,7 @@ impl<P: Ports> Engine<'_, P> {
             }
             .with_evidence_of(&asked, self.rules);
             let rows = decide(self.rules, &view, &seek.wish);
-            let claimant = self.claimant(claim, false);
+            let claimant = self.claimant(claim, seek, false);
             let (grant, chosen) = match choose(self.rules, &view, &seek.among(&rows), &claimant) {
                 Choice::Nothing => (None, Chosen::Nothing),
                 Choice::Remove { node, found } => (None, Chosen::Leftover { node, found }),
@@ -180,13 +182,14 @@ impl<P: Ports> Engine<'_, P> {
     }
 
     /// Who claims, and by which ids. After a lost claim by lot, so that those who met do not meet again.
-    fn claimant(&self, claim: ClaimId, lost: bool) -> Claimant<'_> {
+    fn claimant(&self, claim: ClaimId, seek: &Seek, lost: bool) -> Claimant<'_> {
         let clock = self.ports.clock();
         Claimant {
             owner: self.owner,
             claim,
             run: RunId::new(claim.epoch_ms(), clock.random()),
             lot: lost.then(|| clock.random()),
+            accept_changed: seek.accept_changed,
         }
     }
 
@@ -216,7 +219,7 @@ impl<P: Ports> Engine<'_, P> {
     }
 
     /// Refuses to claim when this machine's clock is certainly wrong by more than the skew that is allowed for.
-    fn check_clock(&self) -> Result<(), PortError> {
+    pub(in crate::engine) fn check_clock(&self) -> Result<(), PortError> {
         let offset = self.ports.store().offset();
         if !offset.beyond(self.rules.lease.skew) {
             return Ok(());
@@ -262,6 +265,7 @@ fn begin(view: &View, chosen: choose::Chosen, lease: Lease, granted: bool) -> Be
         lease,
         granted,
         take: chosen.take,
+        stops: None,
         fleet: view.nodes.iter().map(|node| node.id.clone()).collect(),
         commands: view.commands(&chosen.node.id),
         node: chosen.node,
@@ -269,6 +273,6 @@ fn begin(view: &View, chosen: choose::Chosen, lease: Lease, granted: bool) -> Be
     }
 }
 
-fn epoch_ms(now: Now) -> u64 {
+pub(in crate::engine) fn epoch_ms(now: Now) -> u64 {
     u64::try_from(now.wall.as_millisecond()).unwrap_or(0)
 }

@@ -78,6 +78,7 @@ impl<'a, P: Ports> Visit<'a, P> {
                     }
                 })
             }
+            Look::Fleet if self.halting.is_some() => self.look_again_to_stop(retry_in),
             Look::Fleet => {
                 let (claim, over, wish) =
                     (self.lease.claim_id(), self.lease.over().cloned(), self.wish);
@@ -209,7 +210,7 @@ impl<'a, P: Ports> Visit<'a, P> {
 
 impl Landed {
     /// What showed nothing more than how it was answered.
-    fn answered(input: Input, error: Option<PortError>) -> Self {
+    pub(super) fn answered(input: Input, error: Option<PortError>) -> Self {
         Self {
             input,
             tags: None,
@@ -219,7 +220,7 @@ impl Landed {
     }
 }
 
-fn looked(
+pub(super) fn looked(
     value: Option<String>,
     standing: Option<crate::model::decide::standing::Standing>,
 ) -> Landed {

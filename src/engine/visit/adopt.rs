@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::engine::visit::halting::Halting;
 use crate::engine::visit::{Awaited, Visit};
 use crate::event::EventKind;
 use crate::model::decide::Take;
@@ -14,6 +15,9 @@ use crate::port::Ports;
 impl<P: Ports> Visit<'_, P> {
     /// The claim is held: a run begins, or one is gone on with.
     pub(super) fn take_up(&mut self) {
+        if self.take_up_to_stop() {
+            return;
+        }
         let until = self.lease.lock().until;
         let Some(left) = self.adopted().cloned() else {
             self.tell(EventKind::Claimed { until });
@@ -24,11 +28,21 @@ impl<P: Ports> Visit<'_, P> {
             step: left.step,
             until,
         });
+        // The claim says which file it goes on with.
+        let left = LeftRun {
+            file: self.own().file,
+            ..left
+        };
         self.run = Run::adopted(&self.engine.rules.job, &left, &self.commands);
+        if left.state == LockState::Stopping {
+            // Whoever was ending it may not have come to ending what runs there.
+            let over = self.lease.over().unwrap_or(self.own());
+            self.halting = Some(Halting::new(over.clone()));
+        }
         if self.run.has_other_file() {
             let message = format!(
                 "the job file is not the one that the run on {} began with: what runs there is watched to its end, no \
-                 step is begun, and the run ends after its clean-up (job-changed)",
+                 step is begun, and the run ends after its clean-up (job-changed); `--accept-changed` goes on instead",
                 self.node.id
             );
             self.tell(EventKind::Warned { message });

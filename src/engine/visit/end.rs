@@ -3,7 +3,9 @@
 use crate::engine::visit::step::Underway;
 use crate::engine::visit::{Awaited, Visit, Visited};
 use crate::event::{EventKind, ParkedFor};
+use crate::model::job::On;
 use crate::model::lease::{End, Next};
+use crate::model::time::{format_stamp, later};
 use crate::port::{ErrorKind, PortError, Ports};
 
 impl<'a, P: Ports> Visit<'a, P> {
@@ -68,6 +70,10 @@ impl<'a, P: Ports> Visit<'a, P> {
                     why: format!("{why}{cause}"),
                 });
                 if let Some(underway) = underway {
+                    // Nobody has taken the node over: the outside could not be reached in time.
+                    if error.is_some() && underway.on() == On::Node {
+                        self.tell_left();
+                    }
                     underway.end_runner_step(self.terms.settings.margin).await;
                 }
                 Visited::LeaseLost(error)
@@ -77,23 +83,29 @@ impl<'a, P: Ports> Visit<'a, P> {
 
     /// Told to stop twice.
     pub(super) fn left(&mut self) -> Visited {
-        let lock = self.lease.lock();
         if self.held_at.is_some() {
-            let until = crate::model::time::later(lock.until, self.terms.settings.margin);
-            let message = format!(
-                "left {} as it is: its lease runs out {}, and other runs leave it alone until {}",
-                self.node.id,
-                crate::model::time::format_stamp(lock.until),
-                crate::model::time::format_stamp(until)
-            );
-            self.tell(EventKind::Warned { message });
+            self.tell_left();
         }
         Visited::Left
+    }
+
+    /// Says what goes on without anybody, and who takes it up when.
+    fn tell_left(&self) {
+        let lock = self.lease.lock();
+        let until = later(lock.until, self.terms.settings.margin);
+        let message = format!(
+            "left {} as it is: its lease runs out {}, other runs leave it alone until {}, and then the next `run` of this job \
+             takes it up",
+            self.node.id,
+            format_stamp(lock.until),
+            format_stamp(until)
+        );
+        self.tell(EventKind::Warned { message });
     }
 }
 
 /// Whether waiting does not mend it.
-pub(super) fn for_good(error: &PortError) -> bool {
+pub(in crate::engine) fn for_good(error: &PortError) -> bool {
     match error.kind {
         ErrorKind::Throttled
         | ErrorKind::Conflict

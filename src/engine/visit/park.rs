@@ -33,7 +33,7 @@ impl<P: Ports> Visit<'_, P> {
     /// Whether what is under way, or about to begin, is left now.
     pub(super) fn parks_now(&self, hands: &Hands<'_>) -> Option<ParkedFor> {
         let now = self.engine.now().boot;
-        let signal = self.parks_for_signal();
+        let signal = self.parks_when_told();
         let Some(underway) = &hands.underway else {
             let begins = matches!(self.awaited, Awaited::Step { .. } | Awaited::Held);
             return signal.filter(|_| begins && self.may_park());
@@ -58,7 +58,7 @@ impl<P: Ports> Visit<'_, P> {
 
     /// The send whose answer is waited for before the run is left.
     pub(super) fn waits_for_send(&self, hands: &Hands<'_>) -> Option<Rc<Told>> {
-        let leaves = self.engine.now().boot >= self.leave_at || self.parks_for_signal().is_some();
+        let leaves = self.engine.now().boot >= self.leave_at || self.parks_when_told().is_some();
         let underway = hands.underway.as_ref()?;
         let told = underway.told();
         (leaves && !underway.is_sent()).then_some(told)
@@ -70,7 +70,7 @@ impl<P: Ports> Visit<'_, P> {
             return None;
         }
         let now = self.engine.now();
-        let signal = self.parks_for_signal();
+        let signal = self.parks_when_told();
         let time = (now.boot >= self.leave_at).then_some(ParkedFor::Time);
         match next {
             Do::Begin { .. } if self.is_to_park_for_hold() => signal.or(Some(ParkedFor::Hold)),
@@ -93,9 +93,12 @@ impl<P: Ports> Visit<'_, P> {
         held.is_some() && self.may_park()
     }
 
-    pub(super) fn parks_for_signal(&self) -> Option<ParkedFor> {
-        let parks = self.urgency > Urgency::Go && self.engine.rules.job.on_stop == OnStop::Park;
-        parks.then_some(ParkedFor::Signal)
+    pub(super) fn parks_when_told(&self) -> Option<ParkedFor> {
+        match (self.urgency, self.engine.rules.job.on_stop) {
+            (Urgency::Leave, _) => Some(ParkedFor::Credentials),
+            (Urgency::InOrder | Urgency::AtOnce, OnStop::Park) => Some(ParkedFor::Signal),
+            (Urgency::Go, _) | (_, OnStop::Cancel) => None,
+        }
     }
 
     /// Whether what runs on the node may be left there: only the node's journal shows it to the next invocation.
@@ -118,6 +121,6 @@ impl<P: Ports> Visit<'_, P> {
         // Of steps beside a runner nothing is left to see: what follows them has to know that they succeeded.
         let job = &self.engine.rules.job;
         let unseen = !self.run.is_in_steps() && job.steps.iter().any(|step| step.on == On::Runner);
-        !ending && !stopping && !unseen && self.held_at.is_some()
+        !ending && !stopping && !unseen && self.held_at.is_some() && self.halting.is_none()
     }
 }

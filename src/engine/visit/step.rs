@@ -23,7 +23,7 @@ const TAIL: usize = 4_000;
 const NO_REBOOT: &str = "this version does not execute reboot steps";
 
 /// What an attempt of which only its comment is known may take beyond the own lease's end.
-const UNTOLD: Duration = Duration::from_secs(48 * 3_600);
+pub(super) const UNTOLD: Duration = Duration::from_secs(48 * 3_600);
 
 /// A step under way.
 pub(super) struct Underway<'a> {
@@ -276,6 +276,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             env: variables(&rules.job, &self.node, lock, step, attempt, last),
             timeout: definition.timeout,
             not_after: lock.until,
+            fence: rules.job.fence,
         })
     }
 }

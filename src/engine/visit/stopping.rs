@@ -24,13 +24,14 @@ impl<'a, P: Ports> Visit<'a, P> {
             self.awaited,
             Awaited::Record | Awaited::Release | Awaited::Abandoned
         );
-        let parks = self.parks_for_signal().is_some()
+        let parks = self.parks_when_told().is_some()
             && match underway.as_ref() {
                 Some(underway) => underway.on() == On::Node && self.may_leave(),
                 None => self.may_park(),
             };
-        // Parking follows by itself, when what is under way has been sent.
-        if parks || self.is_cleaning_up() || ending {
+        let carried_through = self.is_cleaning_up() || ending || self.halting.is_some();
+        // Parking follows by itself, when what is under way has been sent. Nothing is ended for a right that ends.
+        if parks || urgency == Urgency::Leave || carried_through {
             return self.feed(Input::Woke);
         }
         self.begin_stopping(underway)

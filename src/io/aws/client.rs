@@ -7,6 +7,7 @@ use std::time::Duration;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region};
+use aws_sdk_ssm::config::ProvideCredentials as _;
 use jiff::Timestamp;
 
 use crate::io::aws::meter::{Meter, Tap};
@@ -89,6 +90,13 @@ impl Clients {
     /// When there is no region.
     pub fn apart(&self) -> Result<Self, PortError> {
         Self::of(&self.sdk, self.attempt_timeout, self.meter.fresh())
+    }
+
+    /// When the credentials end, if they do; asked for anew, so that renewed ones say so.
+    pub async fn credentials_end(&self) -> Option<Timestamp> {
+        let provider = self.sdk.credentials_provider()?;
+        let credentials = provider.provide_credentials().await.ok()?;
+        Timestamp::try_from(credentials.expiry()?).ok()
     }
 
     fn of(

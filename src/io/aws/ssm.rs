@@ -6,6 +6,7 @@
 
 mod evidence;
 mod find;
+mod journal;
 mod output;
 mod poll;
 mod stage;
@@ -20,10 +21,10 @@ use crate::io::aws::error::Call;
 use crate::io::aws::ssm::stage::Stage;
 use crate::model::id::NodeId;
 use crate::model::job::On;
-use crate::model::node::{Activity, Command, Evidence, Node};
+use crate::model::node::{Activity, Agent, Command, Evidence, Node, Stopped};
 use crate::model::outcome::Delivery;
 use crate::model::time::elapsed;
-use crate::port::{Clock, ErrorKind, Order, PortError, Shell, Ticket, WriteError};
+use crate::port::{Clock, ErrorKind, Halt, Order, PortError, Shell, Ticket, WriteError};
 
 /// The longest `executionTimeout` that AWS-RunShellScript takes: 48 h.
 const EXECUTION_MAX: Duration = Duration::from_secs(172_800);
@@ -39,8 +40,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(600);
 
 /// Makes the text that SSM hands to `sh` for an order.
 pub type Compose = fn(&Order) -> Result<String, String>;
-/// Makes the text that ends an attempt on its node by the wrapper's `stop`.
-pub type ComposeStop = fn(&Command) -> Result<String, String>;
+
+pub use journal::Verbs;
 
 /// Runs node steps by SSM Run Command.
 #[derive(Debug, Clone)]
@@ -49,7 +50,7 @@ pub struct SsmShell<C> {
     clock: C,
     document: String,
     compose: Compose,
-    stop: Option<ComposeStop>,
+    verbs: Option<Verbs>,
 }
 
 impl<C: Clock> SsmShell<C> {
@@ -61,16 +62,16 @@ impl<C: Clock> SsmShell<C> {
             clock,
             document: document.into(),
             compose,
-            stop: None,
+            verbs: None,
         }
     }
 
-    /// Ends steps by what `stop` makes, sent as a command of its own, instead of `CancelCommand`.
+    /// Asks nodes for their journals, and ends steps there, by what `verbs` make, sent as commands of their own.
     ///
-    /// A step that is detached from its transport survives `CancelCommand`, which kills what SSM itself started.
+    /// A step is detached from its transport: it survives `CancelCommand`, which kills what SSM itself started.
     #[must_use]
-    pub fn with_stop(mut self, stop: ComposeStop) -> Self {
-        self.stop = Some(stop);
+    pub fn with_verbs(mut self, verbs: Verbs) -> Self {
+        self.verbs = Some(verbs);
         self
     }
 
@@ -114,11 +115,10 @@ impl<C: Clock> SsmShell<C> {
     /// Ends a delivered command by the wrapper's `stop`; `false`: there is nothing to compose it from.
     async fn stop_step(&self, node: &NodeId, comment: &str) -> Result<bool, PortError> {
         let command = Command::parse_comment(comment, Activity::InProgress);
-        let (Some(stop), Some(command)) = (self.stop, command) else {
+        let (Some(verbs), Some(command)) = (self.verbs, command) else {
             return Ok(false);
         };
-        let refused = |why| PortError::new(ErrorKind::Other, format!("no stop for {node}: {why}"));
-        let text = stop(&command).map_err(refused)?;
+        let text = (verbs.stop)(&command);
         // Not the comment of an attempt: what stops one is no evidence of one.
         let comment = format!(
             "roundsman-stop {} {} {}.{}",
@@ -171,17 +171,23 @@ impl<C: Clock> Shell for SsmShell<C> {
     /// # Errors
     /// What AWS refuses; and what it fails to answer for two minutes on end.
     async fn wait(&self, node: &Node, ticket: &Ticket) -> Result<Delivery, PortError> {
+        if let (Some(verbs), Some(command)) = (self.verbs, journal::found(ticket)) {
+            return self.wait_for_found(verbs, &node.id, &command).await;
+        }
         poll::wait(&self.clients, &self.clock, &node.id, ticket).await
     }
 
     /// Before delivery: `CancelCommand`, best effort. After it: the wrapper's `stop` where there is one
-    /// ([`SsmShell::with_stop`]), else `CancelCommand`, which is SIGKILL to what SSM started.
+    /// ([`SsmShell::with_verbs`]), else `CancelCommand`, which is SIGKILL to what SSM started.
     async fn cancel(
         &self,
         node: &Node,
         ticket: &Ticket,
         _grace: Duration,
     ) -> Result<(), PortError> {
+        if journal::found(ticket).is_some() {
+            return self.stop_step(&node.id, &ticket.0).await.map(drop);
+        }
         let invocation = poll::invocation(&self.clients, &node.id, ticket).await?;
         let begun = invocation
             .as_ref()
@@ -209,9 +215,30 @@ impl<C: Clock> Shell for SsmShell<C> {
             .map_err(|error| call.failed(&error))
     }
 
-    /// One call for 50 commands, and one for each of ours whose own status does not settle it.
+    /// What SSM shows: one call for 50 commands, and one for each of ours whose own status does not settle it. Unless the
+    /// agent is known to be offline the node's journal is asked too, by a command of its own, and goes first.
     async fn evidence(&self, node: &Node, within: Duration) -> Result<Evidence, PortError> {
-        evidence::evidence(&self.clients, &node.id, within).await
+        let shown = evidence::evidence(&self.clients, &node.id, within).await?;
+        let Some(verbs) = self.verbs.filter(|_| node.agent != Agent::Offline) else {
+            return Ok(shown);
+        };
+        match self.look(verbs, node, within).await {
+            Ok(journal) => Ok(journal::merged(shown, &journal)),
+            Err(error) => {
+                tracing::debug!(node = %node.id, error = %error, "what SSM shows has to do");
+                Ok(shown)
+            }
+        }
+    }
+
+    async fn end_run(&self, node: &Node, halt: &Halt) -> Result<Stopped, PortError> {
+        match self.verbs {
+            Some(verbs) => self.stop_run(verbs, &node.id, halt).await,
+            None => Err(PortError::new(
+                ErrorKind::Other,
+                format!("what runs on {} cannot be ended from here", node.id),
+            )),
+        }
     }
 }
 

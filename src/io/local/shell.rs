@@ -8,16 +8,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::process::Command;
 
 use crate::io::local::via::{self, Via};
 use crate::io::process::{Ended, Process};
 use crate::io::wrapper::{self, STATE_DIR};
 use crate::model::id::NodeId;
-use crate::model::node::{Evidence, Node};
+use crate::model::node::{Activity, Command, Evidence, Node, Stopped};
 use crate::model::outcome::Delivery;
 use crate::model::time::{Moment, elapsed};
-use crate::port::{Clock, ErrorKind, Order, PortError, Shell, Ticket, WriteError};
+use crate::port::{Clock, ErrorKind, Halt, Order, PortError, Shell, Ticket, WriteError};
+
+mod journal;
 
 /// How long `send` waits for a transport to take the script; a slow one goes on by itself.
 const TAKE: Duration = Duration::from_secs(5);
@@ -26,8 +27,8 @@ const SLACK: Duration = Duration::from_mins(1);
 
 /// Starts the wrapper for local nodes.
 ///
-/// It runs in a process group of its own, so a ctrl-c on the terminal does not reach it, and goes on when this
-/// shell is dropped.
+/// What is started here only attaches to the step, which has a session of its own on its node: a ctrl-c on the terminal
+/// does not reach it, and it goes on when this shell, or the whole process, is gone.
 #[derive(Debug)]
 pub struct LocalShell<C> {
     clock: C,
@@ -40,7 +41,7 @@ pub struct LocalShell<C> {
 #[derive(Debug, Clone)]
 struct Sent {
     process: Process,
-    order: Order,
+    command: Command,
     latest_end: Moment,
 }
 
@@ -76,7 +77,7 @@ impl<C: Clock> LocalShell<C> {
             Some(via) => via.argv(node)?,
         };
         let program = argv.first().map_or("", String::as_str);
-        let mut command = Command::new(program);
+        let mut command = tokio::process::Command::new(program);
         command.args(argv.iter().skip(1));
         Process::spawn(command, Some(text)).map_err(|error| match error.kind() {
             IoKind::NotFound => PortError::new(
@@ -94,15 +95,6 @@ impl<C: Clock> LocalShell<C> {
                     node.id
                 ),
             ),
-        })
-    }
-
-    fn sent(&self, ticket: &Ticket) -> Result<Sent, PortError> {
-        self.sent.borrow().get(ticket).cloned().ok_or_else(|| {
-            PortError::new(
-                ErrorKind::NotFound,
-                format!("no step with the ticket `{}` was sent from here", ticket.0),
-            )
         })
     }
 
@@ -140,7 +132,14 @@ impl<C: Clock> Shell for LocalShell<C> {
                 ticket.clone(),
                 Sent {
                     process: process.clone(),
-                    order: order.clone(),
+                    command: Command {
+                        job: order.job.clone(),
+                        run: order.run,
+                        step: order.step,
+                        attempt: order.attempt,
+                        activity: Activity::InProgress,
+                        handle: None,
+                    },
                     latest_end,
                 },
             );
@@ -152,11 +151,15 @@ impl<C: Clock> Shell for LocalShell<C> {
     }
 
     async fn wait(&self, node: &Node, ticket: &Ticket) -> Result<Delivery, PortError> {
-        let Sent {
+        let sent = self.sent.borrow().get(ticket).cloned();
+        let Some(Sent {
             process,
             latest_end,
             ..
-        } = self.sent(ticket)?;
+        }) = sent
+        else {
+            return self.wait_for_found(node, ticket).await;
+        };
         tokio::select! {
             biased;
             ended = process.ended() => Ok(match ended {
@@ -169,40 +172,42 @@ impl<C: Clock> Shell for LocalShell<C> {
         }
     }
 
-    /// Has the wrapper end its step, which `wait` then reports. A transport is left alone as long as the node can be
-    /// told over another one, since it has yet to carry that report.
+    /// Tells the node to end the step, which `wait` then reports. Where the node cannot be told, what is attached here is
+    /// ended, and nobody can say what becomes of the step.
     async fn cancel(
         &self,
         node: &Node,
         ticket: &Ticket,
         _grace: Duration,
     ) -> Result<(), PortError> {
-        let Sent { process, order, .. } = self.sent(ticket)?;
-        if process.result().is_some() {
-            return Ok(());
+        let sent = self.sent.borrow().get(ticket).cloned();
+        let command = match &sent {
+            Some(sent) if sent.process.result().is_some() => return Ok(()),
+            Some(sent) => sent.command.clone(),
+            None => journal::found(ticket)?,
+        };
+        let text = wrapper::compose_stop(&command, &self.state_dir(node)?);
+        let told = self.ask(node, text).await;
+        let ended = matches!(
+            &told,
+            Ok(Ended {
+                status: Some(0),
+                ..
+            })
+        );
+        if let Some(sent) = sent.filter(|_| !ended) {
+            sent.process.signal(Signal::TERM);
         }
-        if self.via.is_some() {
-            let text = wrapper::compose_stop(
-                &order.job,
-                order.run,
-                order.step,
-                order.attempt,
-                &self.state_dir(node)?,
-            );
-            let stop = self.start(node, text)?;
-            self.at_most(SLACK, async { drop(stop.ended().await) })
-                .await;
-            if stop.result().is_some_and(|ended| ended.status == Some(0)) {
-                return Ok(());
-            }
-            stop.signal(Signal::TERM);
-        }
-        process.signal(Signal::TERM);
-        Ok(())
+        told.map(drop)
     }
 
-    async fn evidence(&self, _node: &Node, _within: Duration) -> Result<Evidence, PortError> {
-        Ok(Evidence::None)
+    async fn end_run(&self, node: &Node, halt: &Halt) -> Result<Stopped, PortError> {
+        self.stop_run(node, halt).await
+    }
+
+    /// What the node's own journal says, which [`Self::wait`] waits for as for what was sent from here.
+    async fn evidence(&self, node: &Node, within: Duration) -> Result<Evidence, PortError> {
+        self.look(node, within).await
     }
 }
 

@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::io::memory::MemoryClock;
 use crate::model::id::NodeId;
 use crate::model::job::On;
-use crate::model::node::{Activity, Command, Evidence, Handle, Node};
+use crate::model::node::{Activity, Command, Evidence, Handle, Node, Stopped};
 use crate::model::outcome::{Delivery, Outcome};
 use crate::model::time::{Moment, later};
-use crate::port::{Clock, Order, PortError, Shell, Ticket, WriteError};
+use crate::port::{Clock, Halt, Order, PortError, Shell, Ticket, WriteError};
 
 /// How one attempt at a step goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -190,6 +190,20 @@ impl Shell for MemoryShell {
             };
         }
         Ok(())
+    }
+
+    async fn end_run(&self, node: &Node, halt: &Halt) -> Result<Stopped, PortError> {
+        let (now, mut ended) = (self.clock.boot(), 0);
+        for sent in self.sent.borrow_mut().iter_mut() {
+            let order = &sent.order;
+            let meant = sent.node == node.id && order.on == On::Node && order.run == halt.run;
+            if meant && order.step <= halt.steps && now < sent.ends {
+                sent.ends = now;
+                sent.delivery = line(&sent.order, Outcome::Interrupted);
+                ended += 1;
+            }
+        }
+        Ok(Stopped::Nothing { ended })
     }
 
     async fn evidence(&self, node: &Node, _: Duration) -> Result<Evidence, PortError> {

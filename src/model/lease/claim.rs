@@ -3,12 +3,13 @@
 use crate::model::decide::standing::Standing;
 use crate::model::lease::hold::Hold;
 use crate::model::lease::{
-    Answer, End, Input, Lease, Look, Next, READ_APART, STAY_APART, Stage, TRIES, Terms, describe,
-    until,
+    Answer, End, Found, Input, Lease, Look, Next, READ_APART, STAY_APART, Stage, TRIES, Terms,
+    describe, until,
 };
 use crate::model::lock::{Lock, LockState, Seen};
 use crate::model::rule::Rule;
-use crate::model::time::{Moment, Now};
+use crate::model::stop::may_be_stopped;
+use crate::model::time::{Moment, Now, later};
 
 /// A claim that has settled and is read three times.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -119,7 +120,7 @@ impl Lease {
         match (input, asked) {
             (Input::Looked { shows, value, .. }, Some(began)) => {
                 let expected = self.over.as_ref().map(|found| &found.value);
-                if value.as_ref() != expected {
+                if value.as_ref() != expected && !self.follows(&shows, value.as_ref()) {
                     return Next::End(End::Lost {
                         why: describe(&shows),
                     });
@@ -152,6 +153,42 @@ impl Lease {
                 Next::Look(Look::Node)
             }
         }
+    }
+
+    /// A stop is for a run, not for one value of its lock: a renewal, or another step, is written over as it is read.
+    fn follows(&mut self, shows: &Seen, value: Option<&String>) -> bool {
+        let (Some(lock), Some(value), true) = (shows.lock(), value, self.displaces) else {
+            return false;
+        };
+        let Some(was) = may_be_stopped(lock).filter(|_| lock.run == self.own.run) else {
+            return false;
+        };
+        self.own.was = Some(was);
+        self.own.step = self.own.step.max(lock.step);
+        self.over = Some(Found {
+            value: value.clone(),
+            lock: lock.clone(),
+        });
+        true
+    }
+
+    /// Until when a stop keeps its lease at least, whatever else it has done: a write that the holder it displaced
+    /// began before it had to notice may land for all of Z.
+    ///
+    /// That holder acts on reads that began until P after the answer, and for G after each. What it began then has
+    /// landed Z later, and is seen in reads that begin P after that, on which one acts for G.
+    fn outlasts(&self, terms: &Terms, now: Now, answered: Moment) -> Moment {
+        let living = |lock: &Lock| {
+            let left_alone = later(lock.until, terms.settings.margin);
+            lock.state != LockState::Parked && now.wall < left_alone
+        };
+        let displaced = self.over().is_some_and(living) && self.displaces;
+        if !displaced || !terms.without.keeps(Rule::StopOutlasts) {
+            return Moment::default();
+        }
+        let lease = &terms.settings;
+        let seen = (lease.claim_within + lease.staleness) * 2;
+        answered.plus(lease.request_life + seen)
     }
 
     fn ask_again(&mut self, now: Now, tries: u8, not_before: Moment) -> Next {
@@ -285,8 +322,10 @@ impl Lease {
         let give_up = state.give_up(terms);
         match standing {
             Some(Standing::Enter) if state.agreed >= reads(terms) && now.boot < give_up => {
+                let good = (state.began, terms.first_lasts());
+                let hold = Hold::new(asked, good, value, self.own.seq);
                 self.stage =
-                    Stage::Holding(Hold::new(asked, state.began, terms.first_lasts(), value));
+                    Stage::Holding(hold.outlasting(self.outlasts(terms, now, state.answered)));
                 return Some(Next::Go);
             }
             Some(Standing::Withdraw(why)) => return Some(self.withdraw(terms, now, asked, why)),

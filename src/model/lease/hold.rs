@@ -31,6 +31,12 @@ pub(super) struct Hold {
     flight: Option<Flight>,
     /// The start of the first delete of a release that was not refused for certain.
     first_delete: Option<Moment>,
+    /// The number of the own write that was answered in time last, or is trusted: reads are to show it.
+    sure: u32,
+    /// Another one of the own writes that a read has shown, and until when nothing is done about it.
+    doubt: Option<(u32, Moment)>,
+    /// Until when neither a record is written nor the lease given back: see `Lease::outlasts`.
+    outlasts: Moment,
 }
 
 /// Writes that may land yet.
@@ -70,7 +76,13 @@ enum Flight {
 }
 
 impl Hold {
-    pub(super) fn new(seen: Moment, good: Moment, lasts: Duration, value: Option<String>) -> Self {
+    /// `good`: the start of the claim's write and how long it lasts; `sure`: its number.
+    pub(super) fn new(
+        seen: Moment,
+        (good, lasts): (Moment, Duration),
+        value: Option<String>,
+        sure: u32,
+    ) -> Self {
         Self {
             seen,
             good,
@@ -83,6 +95,50 @@ impl Hold {
             not_before: Moment::default(),
             flight: None,
             first_delete: None,
+            sure,
+            doubt: None,
+            outlasts: Moment::default(),
+        }
+    }
+
+    /// The same, kept at least until then.
+    pub(super) fn outlasting(self, outlasts: Moment) -> Self {
+        Self { outlasts, ..self }
+    }
+
+    pub(super) fn kept_until(&self) -> Moment {
+        self.outlasts
+    }
+
+    /// Whether the latest read showed a write that is not trusted.
+    pub(super) fn doubts(&self) -> bool {
+        self.doubt.is_some()
+    }
+
+    /// What is done for the run now: what has to wait for the end of all that may yet land waits.
+    fn wants(&self, now: Moment) -> Want {
+        match self.want {
+            Want::Record | Want::Release if now < self.outlasts => Want::Keep,
+            want => want,
+        }
+    }
+
+    /// A read has shown the own claim in one of its writes. While others of them may land yet, one that is not known
+    /// to have been in time may lie over somebody who came in between and stopped the run: nothing is done until
+    /// whoever that is must have noticed.
+    fn weigh(&mut self, terms: &Terms, now: Moment, seq: u32) {
+        let known = seq == self.sure || self.open.is_none() || terms.transactional;
+        if known || !terms.without.keeps(Rule::DoubtWaits) {
+            self.doubt = None;
+            return;
+        }
+        match self.doubt {
+            Some((doubted, until)) if doubted == seq && now >= until => {
+                self.sure = seq;
+                self.doubt = None;
+            }
+            Some((doubted, _)) if doubted == seq => {}
+            Some(_) | None => self.doubt = Some((seq, now.plus(terms.settle()))),
         }
     }
 
@@ -175,7 +231,7 @@ impl Lease {
             }
             (Input::Looked { shows, value, .. }, Some(Flight::Look { began })) => {
                 hold.flight = None;
-                return self.take_look(terms, hold, began, &shows, value);
+                return self.take_look(terms, hold, (began, now.boot), &shows, value);
             }
             (Input::LookFailed { retry_in }, Some(Flight::Look { .. })) => {
                 hold.flight = None;
@@ -230,7 +286,7 @@ impl Lease {
         &self,
         terms: &Terms,
         hold: &mut Hold,
-        began: Moment,
+        (began, now): (Moment, Moment),
         shows: &Seen,
         value: Option<String>,
     ) -> Option<End> {
@@ -249,6 +305,9 @@ impl Lease {
         }
         hold.seen = began;
         hold.value = value;
+        if let Some(lock) = shows.lock().filter(|_| hold.first_delete.is_none()) {
+            hold.weigh(terms, now, lock.seq);
+        }
         None
     }
 
@@ -270,6 +329,7 @@ impl Lease {
                     now.boot
                 };
                 hold.lasts = lasts;
+                hold.sure = self.own.seq;
                 if hold.open.is_some_and(|open| began >= open.over(terms)) {
                     hold.open = None;
                 }
@@ -302,30 +362,40 @@ impl Lease {
         if hold.flight.is_some() && terms.without.keeps(Rule::OneAtATime) {
             return Next::Wait(end);
         }
-        let granted =
-            hold.written && matches!(hold.want, Want::Step(_) | Want::Record | Want::Stopping);
+        let want = hold.wants(now.boot);
+        let granted = hold.written && matches!(want, Want::Step(_) | Want::Record | Want::Stopping);
         let renew_at = hold.renew_at(terms).max(hold.not_before);
         let look_at = if terms.without.keeps(Rule::SeenWithinL) {
             hold.seen.plus(terms.look_every()).max(hold.not_before)
         } else {
             Moment::MAX
         };
-        if hold.want == Want::Keep && now.boot < renew_at && now.boot < look_at {
-            return Next::Wait(renew_at.min(look_at).min(end));
+        if want == Want::Keep && now.boot < renew_at && now.boot < look_at {
+            let wake = renew_at.min(look_at).min(end);
+            let waits = hold.want != Want::Keep;
+            return Next::Wait(if waits { wake.min(hold.outlasts) } else { wake });
         }
         if now.boot < hold.not_before {
             return Next::Wait(hold.not_before.min(end));
         }
         // A record that has landed needs no further right; everything else is justified by a fresh read.
-        if granted && (hold.want == Want::Record || hold.fresh(terms, now.boot)) {
+        let needs_right = want != Want::Record || !granted;
+        // Who parks does nothing else, and whoever adopts the run settles for as long.
+        let doubts = hold.doubts() && want != Want::Park;
+        if let Some((_, until)) = hold.doubt.filter(|_| needs_right && doubts)
+            && now.boot < until
+        {
+            return Next::Wait(until.min(end));
+        }
+        if granted && (!needs_right || hold.fresh(terms, now.boot)) {
             hold.want = Want::Keep;
             hold.written = false;
             return Next::Go;
         }
         // A delete carries the exact value, and so does every write that is conditional.
-        let must_know = hold.value.is_none() && (hold.want == Want::Release || terms.transactional);
-        let only_look = hold.want == Want::Keep && now.boot < renew_at;
-        if !hold.fresh(terms, now.boot) || must_know || only_look {
+        let must_know = hold.value.is_none() && (want == Want::Release || terms.transactional);
+        let only_look = want == Want::Keep && now.boot < renew_at;
+        if !hold.fresh(terms, now.boot) || must_know || only_look || doubts {
             hold.flight = Some(Flight::Look { began: now.boot });
             return Next::Look(Look::Node);
         }
@@ -338,7 +408,7 @@ impl Lease {
         } else {
             LockState::Held
         };
-        let (state, step) = match hold.want {
+        let (state, step) = match hold.wants(now.boot) {
             // A settled claim becomes held with its first step; until then a renewal says held as well.
             Want::Keep => (ongoing, self.own.step),
             Want::Step(step) => (ongoing, step),
@@ -370,7 +440,7 @@ impl Lease {
                 now.boot
             },
             lasts: terms.ttl,
-            want: hold.want,
+            want: hold.wants(now.boot),
         });
         Next::Write { value, replaces }
     }

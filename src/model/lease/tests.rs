@@ -9,6 +9,7 @@ mod bounds;
 mod claiming;
 mod holding;
 mod removing;
+mod stopping;
 mod undoing;
 
 use super::*;

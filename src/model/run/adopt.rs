@@ -138,7 +138,10 @@ impl Run {
         if lease == Lease::KeptToLatestEnd {
             self.keep_until(latest_end);
         }
-        let ended = cancelled && outcome != Outcome::Ok && lease == Lease::Goes;
+        let ends = self.past.as_ref().and_then(|past| past.ends);
+        // Whoever was ending the run before has interrupted it for that.
+        let before = ends == Some(FailReason::Stopped) && outcome == Outcome::Interrupted;
+        let ended = (cancelled || before) && outcome != Outcome::Ok && lease == Lease::Goes;
         if counts && !ended {
             self.count_found(job, &command, outcome);
         }

@@ -262,3 +262,30 @@ fn a_closed_stderr_stops_nothing() {
     }
     human.finish();
 }
+
+#[test]
+fn a_run_that_is_stopped_is_told_with_what_it_was_and_whose() {
+    let page = Page::default();
+    let human = Human::on(
+        file(),
+        names(),
+        BTreeMap::new(),
+        None,
+        Box::new(page.clone()),
+    );
+    human.event(&event(
+        "i-1",
+        EventKind::Stopping {
+            was: LockState::Held,
+            owner: "ci@bastion-1\u{1b}[31m".to_owned(),
+            step: 2,
+            until: "2026-11-23T00:30:00Z".parse().expect("a time"),
+        },
+    ));
+    let text = String::from_utf8(page.0.borrow().clone()).expect("text");
+    assert!(
+        text.contains("db-1 (i-1): being stopped; its run was found held by ci@bastion-1"),
+        "{text}"
+    );
+    assert!(text.ends_with("step 2 begun last\n") && !text.contains('\u{1b}'));
+}

@@ -4,6 +4,7 @@ use super::*;
 use crate::io::clock::SystemClock;
 use crate::io::wrapper::GRACE;
 use crate::io::wrapper::tests::order;
+use crate::model::id::ClaimId;
 use crate::model::job::On;
 use crate::model::node::{Agent, Service};
 use crate::model::outcome::{Attempt, Judged, Outcome, judge};
@@ -117,6 +118,134 @@ async fn over_a_transport_the_node_itself_is_told_to_stop() {
 }
 
 #[tokio::test]
+async fn what_another_shell_has_sent_is_found_in_the_journal_waited_for_and_ended() {
+    let dir = directory();
+    let (go, db) = (dir.path().join("go"), node("db-1"));
+    let waiting = order(&format!(
+        "echo begun; until [ -e '{}' ]; do sleep 0.05; done; exit 4",
+        go.display()
+    ));
+    let within = Duration::from_secs(3_600);
+    let found = async |shell: &LocalShell<SystemClock>| match shell.evidence(&db, within).await {
+        Ok(Evidence::Commands(commands)) => commands,
+        other => panic!("{other:?}"),
+    };
+    let first = shell(&dir, &[]);
+    assert_eq!(found(&first).await, []);
+    let ticket = first.send(&db, &waiting).await.expect("sent");
+    // Killed with all that it has started, but for the step.
+    let process = first.sent.borrow()[&ticket].process.clone();
+    poll(&dir.path().join(format!(
+        "roundsman.db.d/db-1/attempts/{}.1.1/output",
+        waiting.run
+    )))
+    .await;
+    assert!(process.signal(Signal::KILL));
+    drop(first);
+    let second = shell(&dir, &[]);
+    let shown = found(&second).await;
+    assert_eq!(shown.len(), 1);
+    assert_eq!(shown[0].activity, Activity::InProgress);
+    let handle = shown[0].handle.clone().expect("a handle");
+    let ticket = Ticket(handle.ticket);
+    let short =
+        crate::io::clock::within(Duration::from_millis(50), second.wait(&db, &ticket)).await;
+    assert!(short.is_none(), "it runs on");
+    std::fs::write(&go, "").expect("written");
+    let delivery = second.wait(&db, &ticket).await.expect("known");
+    let ended = judged(&delivery, &waiting);
+    assert_eq!(
+        (ended.outcome, ended.status, ended.output.as_str()),
+        (Outcome::Failed, Some(4), "begun\n")
+    );
+    assert_eq!(found(&second).await[0].activity, Activity::Finished);
+    std::fs::remove_file(&go).expect("there");
+    let again = Order {
+        attempt: 2,
+        ..waiting
+    };
+    let other = shell(&dir, &[]);
+    other.send(&db, &again).await.expect("sent");
+    let name = Command::comment(&again.job, again.run, 1, 2);
+    poll(&dir.path().join(format!(
+        "roundsman.db.d/db-1/attempts/{}.1.2/output",
+        again.run
+    )))
+    .await;
+    let ticket = Ticket(name);
+    second.cancel(&db, &ticket, GRACE).await.expect("told");
+    let delivery = second.wait(&db, &ticket).await.expect("known");
+    assert_eq!(judged(&delivery, &again).outcome, Outcome::Interrupted);
+    let unknown = Ticket(Command::comment(&again.job, again.run, 9, 9));
+    let delivery = second.wait(&db, &unknown).await.expect("an answer");
+    assert!(matches!(&delivery, Delivery::Unknown(why) if why.contains("no such attempt")));
+}
+
+/// What ends all steps of the run that orders are of.
+fn halt(claim: ClaimId) -> Halt {
+    let Order { job, run, .. } = order("");
+    Halt {
+        job,
+        run,
+        claim,
+        steps: u32::MAX,
+    }
+}
+
+#[tokio::test]
+async fn what_a_run_has_under_way_is_ended_and_its_claim_starts_nothing_more() {
+    let dir = directory();
+    let shell = shell(&dir, &[]);
+    let (db, flag) = (node("db-1"), dir.path().join("begun"));
+    let sent = order(&format!("echo x >'{}'; exec sleep 300", flag.display()));
+    let ticket = shell.send(&db, &sent).await.expect("sent");
+    poll(&flag).await;
+    let claim = sent.claim.next().expect("a later one");
+    let stopped = shell.end_run(&db, &halt(claim)).await.expect("told");
+    assert_eq!(stopped, Stopped::Nothing { ended: 1 });
+    let delivery = shell.wait(&db, &ticket).await.expect("known");
+    assert_eq!(judged(&delivery, &sent).outcome, Outcome::Interrupted);
+    let again = Order { attempt: 2, ..sent };
+    assert_eq!(run(&shell, &again).await.outcome, Outcome::Superseded);
+    let early = shell.end_run(&db, &halt(again.claim)).await;
+    assert_eq!(early, Ok(Stopped::Superseded));
+    std::fs::remove_dir_all(dir.path().join("roundsman.db.d")).expect("there");
+    std::fs::write(dir.path().join("roundsman.db.d"), "").expect("written");
+    let error = shell
+        .end_run(&db, &halt(claim))
+        .await
+        .expect_err("no place");
+    assert!(
+        error.message.contains("its mark could not be raised"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_cannot_be_reached_counts_as_busy() {
+    let dir = directory();
+    let away = shell(&dir, &["sh", "-c", "echo 'no route to host' >&2; exit 255"]);
+    let db = node("db-1");
+    let evidence = away.evidence(&db, Duration::from_secs(60)).await;
+    assert!(
+        matches!(&evidence, Ok(Evidence::Unavailable(why)) if why.contains("no route")),
+        "{evidence:?}"
+    );
+    let name = Command::comment(&order("").job, order("").run, 1, 1);
+    let error = away.wait(&db, &Ticket(name)).await.expect_err("away");
+    assert_eq!(
+        error.kind,
+        ErrorKind::Unreachable,
+        "whoever waits asks again"
+    );
+    let error = away
+        .end_run(&db, &halt(order("").claim))
+        .await
+        .expect_err("away");
+    assert_eq!(error.kind, ErrorKind::Unreachable);
+}
+
+#[tokio::test]
 async fn a_wait_may_be_dropped_and_begun_again_and_the_shell_be_dropped() {
     let dir = directory();
     let flag = dir.path().join("done");
@@ -190,7 +319,7 @@ async fn nobody_waits_longer_than_the_latest_possible_end() {
         .send(&node("db-1"), &order("true"))
         .await
         .expect("sent");
-    let process = shell.sent(&ticket).expect("known").process;
+    let process = shell.sent.borrow()[&ticket].process.clone();
     shell
         .sent
         .borrow_mut()

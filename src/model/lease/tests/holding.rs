@@ -33,6 +33,13 @@ fn a_step_is_not_begun_on_a_read_older_than_g() {
         Next::Look(Look::Node),
         "over G: it does not count"
     );
+    let doubts = Next::Wait(Moment(slow.at + secs(D)));
+    assert_eq!(
+        slow.shows_own(None),
+        doubts,
+        "it may lie over somebody who came in between"
+    );
+    slow.look(Look::Node);
     assert!(
         matches!(slow.shows_own(None), Next::Write { .. }),
         "it is written again"
@@ -117,14 +124,17 @@ fn after_an_unanswered_write_the_end_falls_back_to_the_oldest_of_them() {
     assert!(matches!(drive.shows_own(None), Next::Write { .. }));
     drive.input(Input::Wrote(unknown()));
     drive.look(Look::Node);
-    drive.shows_own(None);
+    assert!(matches!(drive.shows_own(None), Next::Wait(_)), "it doubts");
+    drive.look(Look::Node);
+    assert!(matches!(drive.shows_own(None), Next::Write { .. }));
     let latest = drive.at;
     drive.input(Input::Wrote(unknown()));
-    for _ in 0..4 {
+    for _ in 0..5 {
         drive.look(Look::Node);
-        if matches!(drive.shows_own(None), Next::Write { .. }) {
-            drive.input(Input::Wrote(Answer::Done));
+        if !matches!(drive.shows_own(None), Next::Write { .. }) {
+            continue;
         }
+        drive.input(Input::Wrote(Answer::Done));
         if drive.at < latest + secs(Z) {
             assert_eq!(
                 drive.lease.own_end(&drive.terms),

@@ -113,7 +113,7 @@ fn a_run_that_was_being_stopped_is_ended() {
         (3, stopping),
         &[ended(1, 1), running(3, 1)],
         &[(1, 1, Interrupted)],
-        ("watch 1.1, watch 3.1", failed(1, FailReason::Interrupted)),
+        ("watch 1.1, watch 3.1", stopped(1)),
     );
     tells(&job, (3, stopping), &[], &[], ("begin 3.1", stopped(1)));
     assert!(Run::adopted(&job, &left(&job, 1, stopping), &[]).is_stopping());

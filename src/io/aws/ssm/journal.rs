@@ -1,0 +1,208 @@
+//! What a node says of itself, asked by commands of our own: its journal, the end of an attempt that somebody else has
+//! sent, and the end of all that runs there.
+//!
+//! These commands have comments that are not those of attempts: what asks for evidence is no evidence.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::io::aws::ssm::{DELIVERY_MIN, EXECUTION_MAX, EXECUTION_SLACK, SsmShell, output, poll};
+use crate::model::id::NodeId;
+use crate::model::journal::{self, Journal};
+use crate::model::node::{Activity, Command, Evidence, Node, Stopped};
+use crate::model::outcome::Delivery;
+use crate::port::{Clock, ErrorKind, Halt, PortError, Ticket, WriteError};
+
+/// How long a node may take to say what its journal has: an agent that sleeps is not waited for.
+const LOOK_WITHIN: Duration = Duration::from_secs(20);
+/// How long it may take to end all that runs there: TERM, 30 s, KILL, and the way there and back.
+const STOP_WITHIN: Duration = Duration::from_secs(120);
+
+/// Makes the texts by which a node is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Verbs {
+    /// Prints the journal since then.
+    pub look: fn(Timestamp) -> String,
+    /// Waits for an attempt, and prints how it ended.
+    pub wait: fn(&Command) -> String,
+    /// Ends one attempt.
+    pub stop: fn(&Command) -> String,
+    /// Raises the mark, and ends what a run has under way.
+    pub stop_run: fn(&Halt) -> String,
+}
+
+/// The attempt that a ticket names which the journal gave; `None`: it is SSM's own id of a command.
+pub(super) fn found(ticket: &Ticket) -> Option<Command> {
+    Command::parse_comment(&ticket.0, Activity::InProgress)
+}
+
+/// The executor's view, corrected by the journal: what has begun on the node is there, and nothing else has. What the
+/// journal does not have was refused there, or has yet to arrive: of that the executor knows more.
+pub(super) fn merged(shown: Evidence, journal: &Journal) -> Evidence {
+    let begun: Vec<Command> = journal
+        .attempts
+        .iter()
+        .map(journal::Entry::command)
+        .collect();
+    let key = |command: &Command| (command.run, command.step, command.attempt);
+    let mut commands = match shown {
+        Evidence::Commands(commands) => commands,
+        Evidence::None | Evidence::Unavailable(_) => Vec::new(),
+    };
+    commands.retain(|command| begun.iter().all(|each| key(each) != key(command)));
+    commands.extend(begun);
+    Evidence::Commands(commands)
+}
+
+impl<C: Clock> SsmShell<C> {
+    /// The node's journal.
+    ///
+    /// # Errors
+    /// When the node cannot be asked, or does not answer soon.
+    pub(super) async fn look(
+        &self,
+        verbs: Verbs,
+        node: &Node,
+        within: Duration,
+    ) -> Result<Journal, PortError> {
+        let since = SignedDuration::try_from(within)
+            .ok()
+            .and_then(|within| self.clients.now().checked_sub(within).ok())
+            .unwrap_or(Timestamp::UNIX_EPOCH);
+        let text = (verbs.look)(since);
+        let printed = self.ask(&node.id, text, "look", LOOK_WITHIN).await?;
+        journal::read(&printed)
+            .ok_or_else(|| silent(&node.id, "its journal cannot be read", &printed))
+    }
+
+    /// Waits for an attempt that the journal shows.
+    pub(super) async fn wait_for_found(
+        &self,
+        verbs: Verbs,
+        node: &NodeId,
+        command: &Command,
+    ) -> Result<Delivery, PortError> {
+        let ticket = self
+            .send_question(node, (verbs.wait)(command), "look", EXECUTION_MAX)
+            .await?;
+        let delivery = poll::wait(&self.clients, &self.clock, node, &ticket).await?;
+        Ok(match delivery {
+            // Who only asked was ended, or never arrived; that says nothing of the step.
+            Delivery::Undelivered(why) | Delivery::Interrupted(why) => Delivery::Unknown(why),
+            other => other,
+        })
+    }
+
+    /// Ends what a run has under way on a node.
+    pub(super) async fn stop_run(
+        &self,
+        verbs: Verbs,
+        node: &NodeId,
+        halt: &Halt,
+    ) -> Result<Stopped, PortError> {
+        let text = (verbs.stop_run)(halt);
+        let printed = self.ask(node, text, "stop", STOP_WITHIN).await?;
+        journal::stopped(&printed, halt.claim).map_err(|why| silent(node, &why, &printed))
+    }
+
+    /// Sends a text that soon ends, and returns what it printed.
+    async fn ask(
+        &self,
+        node: &NodeId,
+        text: String,
+        word: &str,
+        within: Duration,
+    ) -> Result<String, PortError> {
+        let ticket = self
+            .send_question(node, text, word, EXECUTION_SLACK)
+            .await?;
+        let delivery = tokio::select! {
+            biased;
+            delivery = poll::wait(&self.clients, &self.clock, node, &ticket) => delivery?,
+            () = self.clock.sleep_until(self.clock.boot().plus(within)) => {
+                return Err(silent(node, "it has not answered in time", ""));
+            }
+        };
+        let Delivery::Ended { stdout, .. } = delivery else {
+            return Err(silent(node, "SSM did not bring an answer", ""));
+        };
+        // The short form may be cut short; the long one is asked for only where it is.
+        match poll::invocation(&self.clients, node, &ticket).await {
+            Ok(Some(found)) => Ok(output::full(&self.clients, node, &ticket, &found)
+                .await
+                .stdout),
+            Ok(None) | Err(_) => Ok(stdout),
+        }
+    }
+
+    async fn send_question(
+        &self,
+        node: &NodeId,
+        text: String,
+        word: &str,
+        execution: Duration,
+    ) -> Result<Ticket, PortError> {
+        let comment = format!("roundsman-{word} {node}");
+        let sent = self
+            .send_text(node, text, comment, DELIVERY_MIN, execution)
+            .await;
+        sent.map_err(|error| match error {
+            WriteError::Refused(error) | WriteError::Unknown(error) => error,
+            WriteError::Changed => silent(node, "the send was refused", ""),
+        })
+    }
+}
+
+fn silent(node: &NodeId, why: &str, printed: &str) -> PortError {
+    let line = printed.lines().next().unwrap_or_default();
+    let message = format!("{node} could not be asked: {why} {line}");
+    PortError::new(ErrorKind::Unreachable, message.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::id::{ClaimId, Name, RunId};
+    use crate::model::node::Handle;
+
+    fn command(attempt: u32, activity: Activity) -> Command {
+        Command {
+            job: Name::new("repair").expect("a name"),
+            run: RunId::new(1, 1),
+            step: 1,
+            attempt,
+            activity,
+            handle: Some(Handle {
+                ticket: "c-1".to_owned(),
+                sent: Timestamp::UNIX_EPOCH,
+                latest_end: Timestamp::UNIX_EPOCH,
+            }),
+        }
+    }
+
+    #[test]
+    fn of_what_has_begun_the_journal_speaks_and_of_the_rest_the_executor() {
+        let (run, claim) = (RunId::new(1, 1), ClaimId::new(1, 1));
+        let text = format!(
+            "roundsman v1 boot=b now=20 mark={claim}\n\
+             roundsman v1 run={run} claim={claim} step=1 attempt=1 boot=b job=repair began=10 ends=90 state=running status=\n\
+             roundsman v1 attempts=1\n"
+        );
+        let journal = journal::read(&text).expect("a journal");
+        let shown = Evidence::Commands(vec![
+            command(1, Activity::Finished),
+            command(1, Activity::Finished),
+            command(2, Activity::InProgress),
+        ]);
+        let Evidence::Commands(merged) = merged(shown, &journal) else {
+            panic!("evidence");
+        };
+        let said: Vec<_> = merged.iter().map(|c| (c.attempt, c.activity)).collect();
+        assert_eq!(said, [(2, Activity::InProgress), (1, Activity::InProgress)]);
+        let handle = merged[1].handle.clone().expect("a handle");
+        let ticket = Ticket(handle.ticket);
+        assert_eq!(found(&ticket).map(|c| (c.step, c.attempt)), Some((1, 1)));
+        assert_eq!(found(&Ticket("c-1".to_owned())), None);
+    }
+}
