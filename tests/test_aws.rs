@@ -15,10 +15,15 @@ mod deviations;
 mod ec2;
 #[path = "test_aws/tests/faults.rs"]
 mod faults;
+#[path = "test_aws/tests/refused.rs"]
+mod refused;
 #[path = "test_aws/tests/speed.rs"]
 mod speed;
 #[path = "test_aws/tests/ssm.rs"]
 mod ssm;
+#[cfg(feature = "aws")]
+#[path = "test_aws/tests/steps.rs"]
+mod steps;
 #[cfg(feature = "aws")]
 #[expect(dead_code, reason = "what is there for the tests over moto")]
 mod support;

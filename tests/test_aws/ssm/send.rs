@@ -91,51 +91,7 @@ fn read(mut json: Json) -> Result<(Command, Vec<String>), Refusal> {
     if nodes.len() > INSTANCES || nodes.is_empty() {
         return Err(invalid("instanceIds has not between 1 and 50 members"));
     }
-    let strings = |name: &str| -> Vec<&str> {
-        let list = parameters.get(name).and_then(Value::as_array);
-        list.into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect()
-    };
-    let known = ["commands", "executionTimeout"];
-    let others = parameters.as_object().into_iter().flatten();
-    if let Some((name, _)) = others
-        .into_iter()
-        .find(|(name, _)| !known.contains(&name.as_str()))
-    {
-        return Err(Refusal::new(
-            "InvalidParameters",
-            format!("The test AWS knows no parameter {name}"),
-        ));
-    }
-    let text = strings("commands").join("\n");
-    if text.is_empty() {
-        return Err(Refusal::new(
-            "InvalidParameters",
-            "Parameter \"commands\" requires a value.",
-        ));
-    }
-    if text.len() > DOCUMENT {
-        let why = "The size limit of a document is 64 KB.";
-        return Err(Refusal::new("MaxDocumentSizeExceeded", why));
-    }
-    if text.contains("{{ssm:") || text.contains("{{ ssm:") {
-        return Err(Refusal::new(
-            "InvalidParameters",
-            "The test AWS has no parameter store, and this text refers to it",
-        ));
-    }
-    let execution = match strings("executionTimeout").first() {
-        None => Some(3_600),
-        Some(text) => text.parse().ok().filter(|n| EXECUTION.contains(n)),
-    };
-    let execution = execution.ok_or_else(|| {
-        Refusal::new(
-            "InvalidParameters",
-            "executionTimeout is not between 1 and 172800",
-        )
-    })?;
+    let (text, execution) = script(&parameters)?;
     let command = Command {
         id: String::new(),
         comment,
@@ -148,6 +104,43 @@ fn read(mut json: Json) -> Result<(Command, Vec<String>), Refusal> {
         invocations: std::collections::BTreeMap::new(),
     };
     Ok((command, nodes))
+}
+
+/// The text of a command's parameters, and its `executionTimeout`.
+fn script(parameters: &Value) -> Result<(String, u64), Refusal> {
+    let wrong = |why: &str| Refusal::new("InvalidParameters", why);
+    let strings = |name: &str| -> Vec<&str> {
+        let list = parameters.get(name).and_then(Value::as_array);
+        list.into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect()
+    };
+    let known = ["commands", "executionTimeout"];
+    let mut given = parameters.as_object().into_iter().flatten();
+    if let Some((name, _)) = given.find(|(name, _)| !known.contains(&name.as_str())) {
+        return Err(wrong(&format!("The test AWS knows no parameter {name}")));
+    }
+    let text = strings("commands").join("\n");
+    if text.is_empty() {
+        return Err(wrong("Parameter \"commands\" requires a value."));
+    }
+    if text.len() > DOCUMENT {
+        let why = "The size limit of a document is 64 KB.";
+        return Err(Refusal::new("MaxDocumentSizeExceeded", why));
+    }
+    if text.contains("{{ssm:") || text.contains("{{ ssm:") {
+        return Err(wrong(
+            "The test AWS has no parameter store, and this text refers to it",
+        ));
+    }
+    let execution = match strings("executionTimeout").first() {
+        None => Some(3_600),
+        Some(text) => text.parse().ok().filter(|n| EXECUTION.contains(n)),
+    };
+    let execution =
+        execution.ok_or_else(|| wrong("executionTimeout is not between 1 and 172800"))?;
+    Ok((text, execution))
 }
 
 /// `CancelCommand`: best effort; whoever carries the command sees that it is over and kills what it has started.

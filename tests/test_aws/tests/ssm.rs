@@ -245,52 +245,6 @@ fn commands_are_listed_by_node_and_time_for_thirty_days() {
 }
 
 #[test]
-fn what_ssm_does_not_take_is_refused_by_its_code() {
-    let (aws, node) = site();
-    let with = |changes: Value| {
-        let mut asked = json!({
-            "DocumentName": "AWS-RunShellScript", "InstanceIds": [node], "Parameters": {"commands": ["true"]},
-        });
-        for (name, value) in changes.as_object().expect("an object") {
-            asked[name] = value.clone();
-        }
-        ssm(&aws, "SendCommand", &asked).code()
-    };
-    let many: Vec<&str> = vec![&node; 51];
-    for (changes, code) in [
-        (json!({}), "ok"),
-        (
-            json!({"InstanceIds": [node, "i-0123456789abcdef0"]}),
-            "InvalidInstanceId",
-        ),
-        (json!({"InstanceIds": many}), "ValidationException"),
-        (json!({"DocumentName": "mine"}), "InvalidDocument"),
-        (json!({"Comment": "x".repeat(101)}), "ValidationException"),
-        (json!({"TimeoutSeconds": 29}), "ValidationException"),
-        (json!({"Colour": "red"}), "ValidationException"),
-        (json!({"Parameters": {}}), "InvalidParameters"),
-        (
-            json!({"Parameters": {"commands": ["echo {{ssm:x}}"]}}),
-            "InvalidParameters",
-        ),
-        (
-            json!({"Parameters": {"commands": ["x".repeat(65_537)]}}),
-            "MaxDocumentSizeExceeded",
-        ),
-        (
-            json!({"Parameters": {"commands": ["true"], "executionTimeout": ["172801"]}}),
-            "InvalidParameters",
-        ),
-    ] {
-        assert_eq!(with(changes.clone()), code, "{changes}");
-    }
-    aws.instance(&node, &json!({"state": "terminated"}));
-    assert_eq!(with(json!({})), "InvalidInstanceId");
-    let told = ssm(&aws, "DescribeInstanceInformation", &json!({})).json();
-    assert_eq!(told["InstanceInformationList"], json!([]));
-}
-
-#[test]
 fn the_same_seed_delivers_as_slowly() {
     let order = |seed| {
         let aws = Aws::with(&Settings {
