@@ -164,7 +164,7 @@ fn here(file: &str) -> PathBuf {
 }
 
 /// The interpreter of a virtual environment that has what `requirements.txt` pins.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let home = Path::new(env!("CARGO_TARGET_TMPDIR"))
         .parent()
         .expect("the target directory")
