@@ -93,6 +93,10 @@ pub fn judge(rules: &Rules, view: &View, node: &Node, lock: &Lock) -> Answer {
     };
     // What is in progress is watched by its own job, and in the way of every other; also of its own, when its run has
     // been recorded: there is nothing to go on with, least of all over what another run has left there.
+    // Nothing is in progress on a stopped instance. But what nobody saw the end of may have finished before.
+    let stopped = matches!(node.service, Service::Out { stopped: true, .. });
+    let unseen = |command: &&Command| stopped && command.activity != Activity::Finished;
+    let (unseen, commands): (Vec<_>, Vec<_>) = commands.into_iter().partition(unseen);
     let active = commands.iter().copied().find(|c| is_active(c, view.now));
     let in_the_way = |command: &&Command| {
         let task = task_of(rules, lock, &command.job);
@@ -110,7 +114,17 @@ pub fn judge(rules: &Rules, view: &View, node: &Node, lock: &Lock) -> Answer {
     if view.now < free_at && !parked_here {
         return left_alone(rules, lock, free_at);
     }
-    past_margin(rules, view, node, lock, (shown, left))
+    let answer = past_margin(rules, view, node, lock, (shown, left));
+    match (answer, unaccounted(rules, view, node, lock, &unseen)) {
+        (Answer::Remove, Some(command)) => {
+            let detail = format!(
+                "step {} of {} (run {}) may have finished there before it stopped: only the node can tell, when it is back",
+                command.step, command.job, command.run
+            );
+            wait(Reason::Suspect, None, detail)
+        }
+        (answer, _) => answer,
+    }
 }
 
 fn held(lock: &Lock) -> Answer {
@@ -160,16 +174,12 @@ pub(super) fn commands<'v>(
     lock: &Lock,
 ) -> Result<Vec<&'v Command>, String> {
     let any = rules.without.keeps(Rule::AnyRun);
-    let stopped = matches!(node.service, Service::Out { stopped: true, .. });
     match view.evidence.get(&node.id) {
-        // Nothing is in progress on a stopped instance; what had finished there has finished.
         Some(Evidence::Commands(commands)) => Ok(commands
             .iter()
             .filter(|command| any || command.run == lock.run)
-            .filter(|command| !stopped || command.activity == Activity::Finished)
             .collect()),
         Some(Evidence::None) => Ok(Vec::new()),
-        _ if stopped => Ok(Vec::new()),
         Some(Evidence::Unavailable(why)) => {
             Err(format!("what runs there could not be asked: {why}"))
         }

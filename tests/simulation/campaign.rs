@@ -15,6 +15,7 @@ use roundsman::model::settings::LeaseSettings;
 use crate::checks::{Checks, Figures, Promise, Violation};
 use crate::fact::Fact;
 use crate::faults::{Class, Faults, Totals};
+use crate::setting;
 use crate::site::Site;
 use crate::world::{CALM, STORM, World};
 
@@ -44,8 +45,8 @@ pub(crate) struct Outcome {
     pub(crate) digest: u64,
 }
 
-/// The facts before a violation that are shown.
-const SHOWN: usize = 80;
+/// The facts before a violation that are shown, unless `ROUNDSMAN_SIM_SHOWN` says how many.
+const SHOWN: u64 = 80;
 
 impl Campaign {
     /// How many days all of it takes in the world.
@@ -143,12 +144,13 @@ impl Campaign {
             .map(|word| NodeId(word.to_owned()))
             .collect();
         let kept: Rc<RefCell<VecDeque<String>>> = Rc::default();
+        let shown = usize::try_from(setting("SHOWN", SHOWN)).unwrap_or(usize::MAX);
         let (keeps, at) = (Rc::clone(&kept), violation.at);
         let witness = Box::new(move |fact: &Fact| {
             if fact.at <= at && fact.concerns(&nodes) {
                 let mut kept = keeps.borrow_mut();
                 kept.push_back(fact.to_string());
-                if kept.len() > SHOWN {
+                if kept.len() > shown {
                     kept.pop_front();
                 }
             }

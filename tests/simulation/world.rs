@@ -209,8 +209,9 @@ impl World {
             self.sleep(cloud.lots.between(Duration::ZERO, most)).await;
             cloud.fired.count(Class::Signal);
             bell.ring();
-            if cloud.lots.chance(800_000) {
-                let most = Duration::from_secs(60);
+            if cloud.lots.chance(950_000) {
+                let soon = cloud.lots.chance(500_000);
+                let most = Duration::from_secs(if soon { 2 } else { 60 });
                 self.sleep(cloud.lots.between(Duration::ZERO, most)).await;
                 cloud.fired.count(Class::SecondSignal);
                 bell.ring();

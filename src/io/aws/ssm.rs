@@ -136,7 +136,7 @@ impl<C: Clock> SsmShell<C> {
 }
 
 impl<C: Clock> Shell for SsmShell<C> {
-    /// Delivery is tried until the order's not-after, ten minutes at most; SSM's minimum is 30 s, so a send in the last
+    /// Delivery is tried until the order's not-after; SSM's minimum is 30 s, so a send in the last
     /// half minute may be delivered late, where the fence refuses it. One call; when it is not answered, one call every
     /// two seconds for half a minute, which look for what was sent.
     async fn send(&self, node: &Node, order: &Order) -> Result<Ticket, WriteError> {

@@ -170,7 +170,7 @@ fn what_another_job_sent_is_in_the_way_until_its_latest_end_and_no_longer() {
 }
 
 #[test]
-fn a_stopped_instance_is_in_nobodys_way_and_need_not_be_asked() {
+fn a_stopped_instance_is_in_nobodys_way_once_it_was_asked() {
     let mut node = node("a", &[]);
     node.service = Service::Out {
         why: "instance is stopped".to_owned(),
@@ -179,14 +179,41 @@ fn a_stopped_instance_is_in_nobodys_way_and_need_not_be_asked() {
     let mut view = view(vec![node.clone()]);
     let lock = expired(400);
     let others = command("backup", RunId::new(7, 7), Activity::InProgress);
-    for evidence in [
-        Evidence::Commands(vec![others]),
-        Evidence::Unavailable("denied".to_owned()),
-    ] {
+    let mut ask = |evidence| {
         view.evidence.insert(node.id.clone(), evidence);
-        let answer = judge(&rules(), &view, &node, &lock);
-        assert_eq!(adopted(&answer), Some(lock.run));
-    }
+        judge(&rules(), &view, &node, &lock)
+    };
+    let answer = ask(Evidence::Commands(vec![others]));
+    assert_eq!(adopted(&answer), Some(lock.run));
+    let answer = ask(Evidence::Unavailable("denied".to_owned()));
+    assert_eq!(
+        reason(&answer).map(|(reason, _)| reason),
+        Some(Reason::Busy)
+    );
+}
+
+#[test]
+fn a_lock_is_not_removed_over_what_may_have_finished_before_its_instance_stopped() {
+    let mut node = node("a", &[]);
+    node.service = Service::Out {
+        why: "instance is stopped".to_owned(),
+        stopped: true,
+    };
+    let never_began = Lock {
+        state: LockState::Settling,
+        step: 0,
+        ..expired(400)
+    };
+    let mut view = view(vec![node.clone()]);
+    let mut ask = |commands| {
+        let commands = Evidence::Commands(commands);
+        view.evidence.insert(node.id.clone(), commands);
+        judge(&rules(), &view, &node, &never_began)
+    };
+    assert_eq!(ask(Vec::new()), Answer::Remove);
+    let unseen = command("repair", RunId::new(7, 7), Activity::InProgress);
+    let answer = ask(vec![unseen]);
+    assert_eq!(reason(&answer), Some((Reason::Suspect, None)));
 }
 
 #[test]
