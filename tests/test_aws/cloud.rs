@@ -148,6 +148,14 @@ impl Aws {
         self.post("faults", fault.clone());
     }
 
+    /// The same for whoever may be wrong about it.
+    ///
+    /// # Errors
+    /// What is wrong with the fault.
+    pub(crate) fn try_fault(&self, fault: &Value) -> Result<(), String> {
+        admin::tell(&self.shared, "POST", "faults", "", fault.clone()).map(|_| ())
+    }
+
     /// How stale, slow and narrow it is from now on.
     pub(crate) fn weather(&self, weather: &Value) {
         self.post("weather", weather.clone());

@@ -99,7 +99,10 @@ fn main() -> ExitCode {
     aws.fleet(Some(&args.group), args.nodes, &tags);
     aws.clock(args.clock);
     for fault in &args.fault {
-        aws.fault(fault);
+        if let Err(why) = aws.try_fault(fault) {
+            println!("no such fault: {why}");
+            return ExitCode::FAILURE;
+        }
     }
     for (name, value) in aws.env() {
         println!("export {name}={value}");
