@@ -93,7 +93,7 @@ pub async fn open(settings: &Settings, purpose: Purpose, agents: bool) -> Result
     match settings.provider.kind {
         ProviderKind::Local => local(&settings.provider.local, purpose),
         #[cfg(feature = "aws")]
-        ProviderKind::Aws => aws::open(&settings.provider.aws, agents).await,
+        ProviderKind::Aws => aws::open(&settings.provider.aws, purpose, agents).await,
         #[cfg(not(feature = "aws"))]
         ProviderKind::Aws => {
             let _ = agents;

@@ -353,7 +353,7 @@ async fn what_is_cancelled_before_its_delivery_has_never_run() {
 #[tokio::test]
 async fn a_delivered_step_is_ended_by_the_wrappers_stop() {
     let shell = shell().await.with_verbs(Verbs {
-        look: |_| "exit 1".to_owned(),
+        look: Some(|_| "exit 1".to_owned()),
         wait: |_| "exit 1".to_owned(),
         stop: |command| format!("touch ../stop-{}-{}", command.step, command.attempt),
         stop_run: |_| "exit 1".to_owned(),

@@ -68,7 +68,10 @@ fn a_signal_parks_the_run_within_five_seconds_and_the_next_one_records_it() {
         (&parked["why"], &parked["step"]),
         (&json!("signal"), &json!(1))
     );
+    let sent = site.sent(0).len();
     assert_eq!(site.reason(0), "parked");
+    site.run(&["status", "hello"]).status(0);
+    assert_eq!(site.sent(0).len(), sent, "whoever only looks sends nothing");
     site.folder.write("go", "");
     site.run(&["run", "hello"]).status(0).says("served 1 node");
     assert_eq!((times(&site, "begun"), times(&site, "second")), (1, 1));

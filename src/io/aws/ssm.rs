@@ -219,10 +219,11 @@ impl<C: Clock> Shell for SsmShell<C> {
     /// agent is known to be offline the node's journal is asked too, by a command of its own, and goes first.
     async fn evidence(&self, node: &Node, within: Duration) -> Result<Evidence, PortError> {
         let shown = evidence::evidence(&self.clients, &node.id, within).await?;
-        let Some(verbs) = self.verbs.filter(|_| node.agent != Agent::Offline) else {
+        let look = self.verbs.and_then(|verbs| verbs.look);
+        let Some(look) = look.filter(|_| node.agent != Agent::Offline) else {
             return Ok(shown);
         };
-        match self.look(verbs, node, within).await {
+        match self.look(look, node, within).await {
             Ok(journal) => Ok(journal::merged(shown, &journal)),
             Err(error) => {
                 tracing::debug!(node = %node.id, error = %error, "what SSM shows has to do");

@@ -22,8 +22,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(120);
 /// Makes the texts by which a node is asked.
 #[derive(Debug, Clone, Copy)]
 pub struct Verbs {
-    /// Prints the journal since then.
-    pub look: fn(Timestamp) -> String,
+    /// Prints the journal since then. `None`: nodes are not asked for it, and what SSM shows has to do.
+    pub look: Option<fn(Timestamp) -> String>,
     /// Waits for an attempt, and prints how it ended.
     pub wait: fn(&Command) -> String,
     /// Ends one attempt.
@@ -62,7 +62,7 @@ impl<C: Clock> SsmShell<C> {
     /// When the node cannot be asked, or does not answer soon.
     pub(super) async fn look(
         &self,
-        verbs: Verbs,
+        look: fn(Timestamp) -> String,
         node: &Node,
         within: Duration,
     ) -> Result<Journal, PortError> {
@@ -70,8 +70,7 @@ impl<C: Clock> SsmShell<C> {
             .ok()
             .and_then(|within| self.clients.now().checked_sub(within).ok())
             .unwrap_or(Timestamp::UNIX_EPOCH);
-        let text = (verbs.look)(since);
-        let printed = self.ask(&node.id, text, "look", LOOK_WITHIN).await?;
+        let printed = self.ask(&node.id, look(since), "look", LOOK_WITHIN).await?;
         journal::read(&printed)
             .ok_or_else(|| silent(&node.id, "its journal cannot be read", &printed))
     }
