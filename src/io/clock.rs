@@ -1,7 +1,7 @@
 //! The one file that reads a clock, waits, or draws lots.
 #![expect(
     clippy::disallowed_methods,
-    reason = "the room of clocks and waiting (design section 8)"
+    reason = "the room of clocks and waiting (`.clippy.toml`)"
 )]
 
 use std::future::Future;

@@ -1,7 +1,7 @@
 //! The one file that reads the environment of the process and changes its directory.
 #![expect(
     clippy::disallowed_methods,
-    reason = "the room of the environment (design section 8)"
+    reason = "the room of the environment (`.clippy.toml`)"
 )]
 
 use std::ffi::OsString;

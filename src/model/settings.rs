@@ -11,7 +11,7 @@ use crate::model::digest::hash4;
 use crate::model::lock::{Digest, SetDigest};
 use crate::model::span::format_span;
 
-/// The assumptions of the claim protocol (design section 3). Each is a promise about the world.
+/// The assumptions of the claim protocol (the head of `model/lease.rs`). Each is a promise about the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct LeaseSettings {
     /// G: a write counts only if it was answered within this of the start of the read that justifies it.

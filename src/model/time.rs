@@ -1,7 +1,7 @@
 //! The two kinds of time, and the text forms of dates that tags hold.
 //!
-//! Wall time ([`Timestamp`]) is what stands in tags; it is always the provider's (design: "now for anything
-//! stored is the provider's"). A [`Moment`] measures: it is read from a clock that counts suspend, so a laptop
+//! Wall time ([`Timestamp`]) is what stands in tags; it is always the provider's, as
+//! anything stored is. A [`Moment`] measures: it is read from a clock that counts suspend, so a laptop
 //! that slept does not believe that its lease is still young.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The wrapper on a node, as the design's section 4 has it: the mark, the not-after, the kernel lock that a detached
+//! The wrapper on a node, as `node.sh` has it: the mark, the not-after, the kernel lock that a detached
 //! process holds, the journal, the boot id.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Floors: lower never names higher (design: model, port and event, engine, io, cli).
+//! Floors: lower never names higher (model, port and event, engine, io, cli).
 
 use crate::source::{File, Token};
 

@@ -10,7 +10,7 @@ use crate::model::span::short_span;
 use crate::model::time::{Moment, Now, elapsed};
 use crate::port::{Clock, ErrorKind, Order, PortError, Shell, Ticket, WriteError};
 
-/// How long a step that is told to end has until it is killed (design section 4).
+/// How long a step that is told to end has until it is killed.
 pub(super) const GRACE: Duration = Duration::from_secs(30);
 
 /// How long beyond its timeout a step is asked after, when the asking does not succeed.

@@ -19,8 +19,7 @@ use crate::model::run::Do;
 use crate::model::time::Moment;
 use crate::port::Ports;
 
-/// After a signal the answer to a send is waited for that long: the lock has to say `parked` within 5 s (design,
-/// "Signals").
+/// After a signal the answer to a send is waited for that long: within 5 s the lock has to say `parked`.
 const SENT_WITHIN: Duration = Duration::from_secs(3);
 
 impl<P: Ports> Visit<'_, P> {
