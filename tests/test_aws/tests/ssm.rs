@@ -269,5 +269,7 @@ fn the_same_seed_delivers_as_slowly() {
         });
         (commands, order)
     };
-    assert_eq!(order(3), order(3));
+    let once = order(6);
+    assert_eq!(once.1, [1, 2, 0], "half a second lies between any two");
+    assert_eq!(order(6), once);
 }
