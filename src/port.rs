@@ -235,6 +235,15 @@ pub trait Shell {
         Ok(Stopped::Nothing { ended: 0 })
     }
 
+    /// Forgets the node's mark, so that claims of any age may execute there again; tells what it was, if there was one.
+    ///
+    /// # Errors
+    /// When the node cannot be told.
+    async fn reset_mark(&self, node: &Node) -> Result<Option<String>, PortError> {
+        let message = format!("nothing keeps a mark on {}", node.id);
+        Err(PortError::new(ErrorKind::Other, message))
+    }
+
     /// Every roundsman command on the node that was begun within the last `within`.
     async fn evidence(&self, node: &Node, within: Duration) -> Result<Evidence, PortError>;
 }

@@ -290,6 +290,9 @@ pub struct Release {
     /// Only if its unreadable lock has exactly this value
     #[arg(long, value_name = "TEXT")]
     pub value: Option<String>,
+    /// Leave its lock, and forget its mark: a node without a lock lets claims with any id execute again
+    #[arg(long, conflicts_with_all = ["run", "value"])]
+    pub fence: bool,
 }
 
 /// `mark`.

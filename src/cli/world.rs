@@ -304,6 +304,10 @@ impl Shell for AnyShell {
         either!(self, AnyShell, shell => shell.cancel(node, ticket, grace).await)
     }
 
+    async fn reset_mark(&self, node: &Node) -> Result<Option<String>, PortError> {
+        either!(self, AnyShell, shell => shell.reset_mark(node).await)
+    }
+
     async fn end_run(&self, node: &Node, halt: &Halt) -> Result<Stopped, PortError> {
         either!(self, AnyShell, shell => shell.end_run(node, halt).await)
     }

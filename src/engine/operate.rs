@@ -128,6 +128,25 @@ pub struct Released {
     pub running: Vec<String>,
 }
 
+/// Forgets a node's mark, which keeps claims with lower ids out; tells what it was, if there was one.
+///
+/// # Errors
+/// When the node has a lock: whoever holds it is kept apart from earlier claims by the mark.
+pub async fn reset_mark<P: Ports>(
+    ports: &P,
+    node: &Node,
+    key: &TagKey,
+) -> Result<Option<String>, Refusal> {
+    let tags = ports.store().read_tags(&node.id).await?;
+    if let Some(value) = tags.get(key.as_str()) {
+        return Err(not_right(
+            format!("{} has a lock: {value:?}", node.id),
+            "its mark keeps superseded claims away from whoever holds it; wait for its end, or `release` it first",
+        ));
+    }
+    Ok(ports.node().reset_mark(node).await?)
+}
+
 /// Breaks the lease on a node: compare-and-delete. Says what still runs there.
 ///
 /// # Errors

@@ -41,6 +41,7 @@ const NODE_SH: &str = include_str!("node.sh");
 const EXEC_SH: &str = include_str!("node/exec.sh");
 const LOOK_SH: &str = include_str!("node/look.sh");
 const STOP_SH: &str = include_str!("node/stop.sh");
+const RESET_SH: &str = include_str!("node/reset.sh");
 /// Not a multiple of four characters, so no line of base64 is ever mistaken for it; nor is it one of the wrapper's.
 const END: &str = "the-end";
 /// A century: what is longer is no number for every shell.
@@ -138,6 +139,15 @@ pub fn compose_stop_run(halt: &Halt, state_dir: &str) -> String {
          rs_job={job} rs_run={run} rs_steps={steps}\n{}rs_stop\n",
         found(None, Some(*claim), state_dir),
         code(STOP_SH)
+    )
+}
+
+/// Makes the text that forgets the node's mark. [`crate::model::journal::reset`] reads what it prints.
+pub fn compose_reset(state_dir: &str) -> String {
+    format!(
+        "# roundsman reset\n{}{}rs_reset\n",
+        found(None, None, state_dir),
+        code(RESET_SH)
     )
 }
 

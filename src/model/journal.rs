@@ -175,6 +175,17 @@ pub fn stopped(text: &str, claim: ClaimId) -> Result<Stopped, String> {
     }
 }
 
+/// Reads what `reset` has printed: the mark that was forgotten, if there was one.
+///
+/// # Errors
+/// A sentence: it printed no such thing.
+pub fn reset(text: &str) -> Result<Option<String>, String> {
+    let fields = text.lines().find_map(line);
+    let was = fields.as_ref().and_then(|fields| fields.get("was"));
+    let was = was.ok_or("its mark could not be reset")?;
+    Ok(Some(was.to_owned()).filter(|was| !was.is_empty()))
+}
+
 fn line(text: &str) -> Option<Fields<'_>> {
     Fields::parse(text.trim_end().strip_prefix("roundsman ")?)
 }

@@ -356,6 +356,7 @@ async fn a_delivered_step_is_ended_by_the_wrappers_stop() {
         look: Some(|_| "exit 1".to_owned()),
         wait: |_| "exit 1".to_owned(),
         stop: |command| format!("touch ../stop-{}-{}", command.step, command.attempt),
+        reset: || "exit 1".to_owned(),
         stop_run: |_| "exit 1".to_owned(),
     });
     let node = node(&CALM);

@@ -137,3 +137,35 @@ fn another_job_waits_for_a_step_that_has_outlived_its_runner() {
     adopts(&folder).status(0);
     assert_eq!(folder.read("begun"), "x\n");
 }
+
+#[test]
+fn a_mark_that_a_clock_ahead_has_left_is_forgotten_on_request() {
+    let folder = Folder::new(&["a"]);
+    folder.write("jobs/hello.toml", job("true"));
+    folder
+        .run(&["release", "a", "--fence"])
+        .status(0)
+        .says("a has no mark");
+    folder.run(&["run", "hello"]).status(0);
+    let mark = folder.file("state/roundsman.db.d/a/mark");
+    let raised = std::fs::read_to_string(&mark).expect("a mark");
+    let ahead = raised.replacen("01", "7Z", 1);
+    std::fs::write(&mark, &ahead).expect("written");
+    folder.write("jobs/again.toml", job("true"));
+    folder.run(&["run", "again"]).status(4);
+    // The lease was lost, and its lock stands: whoever holds it is protected by the mark.
+    folder
+        .run(&["release", "a", "--fence"])
+        .status(2)
+        .says("a has a lock");
+    folder.run(&["release", "a"]).status(0);
+    folder
+        .run(&["release", "a", "--fence"])
+        .status(0)
+        .says(&format!("it was {}", ahead.trim()));
+    assert!(!mark.exists());
+    folder
+        .run(&["run", "again"])
+        .status(0)
+        .says("served 1 node");
+}

@@ -130,6 +130,7 @@ fn shellcheck_finds_nothing() {
             "sh",
             "src/io/node/exec.sh",
             "src/io/node/look.sh",
+            "src/io/node/reset.sh",
             "src/io/node/stop.sh",
         ],
         vec![

@@ -63,6 +63,19 @@ pub(super) async fn unhold(context: &Context, args: &args::Unhold) -> Result<Exi
 pub(super) async fn release(context: &Context, args: &args::Release) -> Result<Exit, Failure> {
     let world = open(context).await?;
     let node = any_node(&world, &args.node).await?;
+    if args.fence {
+        let key = context.common_keys()?.lock;
+        let was = operate::reset_mark(&world, &node, &key).await?;
+        answer(&match was {
+            Some(was) => format!(
+                "the mark of {} is forgotten: it was {}\n",
+                shown(&node),
+                harmless_line(&was)
+            ),
+            None => format!("{} has no mark\n", shown(&node)),
+        });
+        return Ok(Exit::Done);
+    }
     let which = match (&args.run, &args.value) {
         (Some(run), _) => Which::Run(run.parse().map_err(|_| {
             Failure::usage(

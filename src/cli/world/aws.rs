@@ -29,6 +29,7 @@ pub(super) async fn open(
         look: (purpose == Purpose::Act).then_some(|since| wrapper::compose_look(since, STATE_DIR)),
         wait: |command| wrapper::compose_wait(command, STATE_DIR),
         stop: |command| wrapper::compose_stop(command, STATE_DIR),
+        reset: || wrapper::compose_reset(STATE_DIR),
         stop_run: |halt| wrapper::compose_stop_run(halt, STATE_DIR),
     };
     let shell = SsmShell::new(

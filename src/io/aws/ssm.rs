@@ -232,6 +232,16 @@ impl<C: Clock> Shell for SsmShell<C> {
         }
     }
 
+    async fn reset_mark(&self, node: &Node) -> Result<Option<String>, PortError> {
+        match self.verbs {
+            Some(verbs) => self.forget_mark(verbs, &node.id).await,
+            None => Err(PortError::new(
+                ErrorKind::Other,
+                format!("the mark of {} cannot be reset from here", node.id),
+            )),
+        }
+    }
+
     async fn end_run(&self, node: &Node, halt: &Halt) -> Result<Stopped, PortError> {
         match self.verbs {
             Some(verbs) => self.stop_run(verbs, &node.id, halt).await,

@@ -201,6 +201,10 @@ impl<C: Clock> Shell for LocalShell<C> {
         told.map(drop)
     }
 
+    async fn reset_mark(&self, node: &Node) -> Result<Option<String>, PortError> {
+        self.forget_mark(node).await
+    }
+
     async fn end_run(&self, node: &Node, halt: &Halt) -> Result<Stopped, PortError> {
         self.stop_run(node, halt).await
     }

@@ -30,6 +30,8 @@ pub struct Verbs {
     pub stop: fn(&Command) -> String,
     /// Raises the mark, and ends what a run has under way.
     pub stop_run: fn(&Halt) -> String,
+    /// Forgets the mark.
+    pub reset: fn() -> String,
 }
 
 /// The attempt that a ticket names which the journal gave; `None`: it is SSM's own id of a command.
@@ -103,6 +105,18 @@ impl<C: Clock> SsmShell<C> {
         let text = (verbs.stop_run)(halt);
         let printed = self.ask(node, text, "stop", STOP_WITHIN).await?;
         journal::stopped(&printed, halt.claim).map_err(|why| silent(node, &why, &printed))
+    }
+
+    /// Forgets a node's mark.
+    pub(super) async fn forget_mark(
+        &self,
+        verbs: Verbs,
+        node: &NodeId,
+    ) -> Result<Option<String>, PortError> {
+        let printed = self
+            .ask(node, (verbs.reset)(), "reset", LOOK_WITHIN)
+            .await?;
+        journal::reset(&printed).map_err(|why| silent(node, &why, &printed))
     }
 
     /// Sends a text that soon ends, and returns what it printed.

@@ -97,6 +97,18 @@ impl<C: Clock> LocalShell<C> {
         })
     }
 
+    /// Forgets the mark.
+    pub(super) async fn forget_mark(&self, node: &Node) -> Result<Option<String>, PortError> {
+        let text = wrapper::compose_reset(&self.state_dir(node)?);
+        let answer = self.ask(node, text).await?;
+        journal::reset(&answer.stdout).map_err(|why| {
+            PortError::new(
+                ErrorKind::Other,
+                format!("node {}: {why}: {}", node.id, said(&answer)),
+            )
+        })
+    }
+
     /// Gives the node a text that soon ends, and returns what it printed.
     ///
     /// # Errors
