@@ -1,7 +1,7 @@
 //! The engine in bad weather: simulated years of runners, nodes, jobs and operators, each world from one seed.
 //!
 //! The real engine (`engine::round`, `engine::operate`) runs on virtual time over a cloud that answers as EC2 and SSM may,
-//! with the node's wrapper as the design has it. Checkers stand beside it: they see what truly happened, and nothing of
+//! with the node's wrapper as `node.sh` has it. Checkers stand beside it: they see what truly happened, and nothing of
 //! the engine. A violation is printed with its seed, its commit and what went before it.
 //!
 //! `ROUNDSMAN_SIM_SEED` is the first seed (1), `ROUNDSMAN_SIM_WORLDS` how many worlds are played: 48 are 20 years, 2,400
@@ -61,7 +61,7 @@ use roundsman::model::rule::Without;
 const LEAST: u64 = 1_000;
 
 /// Evidence is judged one run at a time: where a node bears traces of several that nothing accounts for, the work of one
-/// can be done again, once in so many runs. That is no promise kept, but nothing that two nodes could be lost by.
+/// can be done again. The README says so. A campaign in which that happens more often than once in so many runs fails.
 const DONE_AGAIN_ONCE_IN: u64 = 10_000;
 
 /// How many worlds make 20 years.

@@ -1,5 +1,6 @@
 //! How many nodes may be not well at once. Distinct nodes are counted; a claim enters only when *all* that are
-//! counted, itself included, are within every limit.
+//! counted, itself included, are within every limit. A node that is counted already (it failed, or bears a run) asks less:
+//! see [`Over`].
 //!
 //! "Fewer than k others with a lower id" is unsafe for k ≥ 2 at every settle time: an established holder with a
 //! high id is out-ranked by two newcomers. Hence a tie-break decides who withdraws, never who enters.

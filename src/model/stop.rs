@@ -148,7 +148,12 @@ pub fn target(
     let free_at = later(lock.until, rules.lease.margin);
     let left_alone = view.now < free_at;
     if lock.state == LockState::Settling && lock.was.is_none() {
-        return Err(NoStop::Begins(boxed()));
+        return Err(if left_alone {
+            NoStop::Begins(boxed())
+        } else {
+            // It never began: there is nothing to stop, unless another run is there under it.
+            whether(rules, view, node, &lock).unwrap_or(NoStop::Over(boxed()))
+        });
     }
     if left_alone && may_be_stopped(&lock).is_none() {
         return Err(NoStop::Already(boxed(), free_at));

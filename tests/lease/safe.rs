@@ -8,6 +8,7 @@ use roundsman::model::rule::Rule;
 
 use crate::scenario::{Kind, Scenario, job, settings};
 use crate::search::{search, searches};
+use crate::world::Wrong;
 
 /// Every G, P and S from 1 to 3.
 pub(crate) fn every_setting() -> impl Iterator<Item = (u64, u64, u64)> {
@@ -56,7 +57,7 @@ fn a_second_below_d_two_claims_cross_for_every_g_p_and_s() {
     for setting in every_setting() {
         let found = search(crossed(setting).without(&[Rule::Settle]));
         assert!(
-            found.wrong.is_some(),
+            matches!(found.wrong, Some((Wrong::TwoHolders, _))),
             "D = G + 2P is not violated: {setting:?}"
         );
     }
@@ -67,7 +68,7 @@ fn a_second_below_m_a_take_over_is_too_soon_for_every_g_p_and_s() {
     for setting in every_setting() {
         let found = search(last_renewal(setting).without(&[Rule::Margin]));
         assert!(
-            found.wrong.is_some(),
+            matches!(found.wrong, Some((Wrong::TwoHolders, _))),
             "M = S + P - 1 is not violated: {setting:?}"
         );
     }

@@ -147,7 +147,7 @@ fn all_at_once() -> Vec<Scenario> {
     }
 }
 
-/// All of them where the larger sets are wanted; else those in which one of G, P and S is 2, or all of them are.
+/// All of them where the larger sets are wanted; else those in which one of G, P and S is 2.
 fn settings() -> Vec<Setting> {
     if large() {
         return every_setting().collect();

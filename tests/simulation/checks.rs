@@ -4,6 +4,8 @@
 
 #[path = "checks/calm.rs"]
 mod calm;
+#[path = "checks/holders.rs"]
+mod holders;
 #[path = "checks/nodes.rs"]
 mod nodes;
 #[path = "checks/tags.rs"]
@@ -21,6 +23,8 @@ use crate::site::Site;
 /// A promise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Promise {
+    /// Nobody begins a step on a node of which somebody else holds the lease.
+    OneHolder,
     /// Two runs never execute node steps on one node at once.
     NoOverlap,
     /// A superseded claim executes nothing more on a node.
@@ -35,7 +39,7 @@ pub(crate) enum Promise {
     WorkWasDone,
     /// Work done is recorded.
     Recorded,
-    /// Work done is not done again by another run that could not know of it.
+    /// What one run has done is not done again by another: within a bound, see `DONE_AGAIN_ONCE_IN`.
     NotDoneAgain,
     /// What is not ours, or cannot be read, is not overwritten.
     HandsOff,
@@ -48,7 +52,8 @@ pub(crate) enum Promise {
 }
 
 impl Promise {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
+        Self::OneHolder,
         Self::NoOverlap,
         Self::NotSuperseded,
         Self::NotRepeated,
@@ -116,6 +121,7 @@ pub(crate) struct Checks {
     site: Site,
     pub(crate) violations: Vec<Violation>,
     pub(crate) figures: Figures,
+    holders: holders::Holders,
     nodes: nodes::Nodes,
     tags: tags::TagHistory,
     calm: calm::Calms,
@@ -134,6 +140,7 @@ impl Checks {
             site: site.clone(),
             violations: Vec::new(),
             figures: Figures::default(),
+            holders: holders::Holders::default(),
             nodes: nodes::Nodes::default(),
             tags: tags::TagHistory::default(),
             calm: calm::Calms::default(),
@@ -162,6 +169,7 @@ impl Checks {
     }
 
     pub(crate) fn see(&mut self, fact: &Fact) {
+        self.see_holders(fact);
         self.see_nodes(fact);
         self.see_tags(fact);
         self.see_calm(fact);

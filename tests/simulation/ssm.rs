@@ -178,7 +178,7 @@ impl Cloud {
             let Some(sent) = all.get(&send) else {
                 return;
             };
-            // What the executor says of these two is for certain, as the design takes it, unless it is not.
+            // What the executor says of these two is taken for certain, unless it is not.
             let heeded = !self.lots.chance(self.faults.borrow().cancel_unheeded);
             if matches!(sent.stage, Stage::Undelivered)
                 || (matches!(sent.stage, Stage::Cancelled) && heeded)

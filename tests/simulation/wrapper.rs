@@ -55,7 +55,7 @@ struct Running {
     sends: Vec<u64>,
 }
 
-/// How many attempts the journal keeps: the design says 30 days of them.
+/// How many attempts the journal keeps: about 30 days of them.
 const JOURNAL_MAX: usize = 512;
 
 /// The result line, and the wrapper's exit status.

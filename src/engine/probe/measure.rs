@@ -136,21 +136,22 @@ where
                 / u32::try_from(of.max(1)).unwrap_or(u32::MAX)
         };
         let mut next = self.now().plus(share(connection, self.stores.len()));
-        let (mut failed, mut gone) = (0, 0);
+        // Only some calls can tell that the node is gone, so each is counted by itself.
+        let (mut failed, mut gone) = (0, Way::ALL.map(|_| 0));
         loop {
-            for way in Way::ALL {
+            for (way, gone) in Way::ALL.into_iter().zip(&mut gone) {
                 self.clock
                     .sleep_until(next.max(self.quiet_until.get()))
                     .await;
                 match self.read(store, way).await {
-                    Ok(Seen::Read) => failed = 0,
-                    Ok(Seen::NoNode) => gone += 1,
+                    Ok(Seen::Read) => (failed, *gone) = (0, 0),
+                    Ok(Seen::NoNode) => *gone += 1,
                     Err(error) => {
                         failed += 1;
                         self.failed(error, failed);
                     }
                 }
-                if gone == GONE_MAX {
+                if *gone == GONE_MAX {
                     self.give_up(gone_from(&self.order.node.0));
                 }
             }

@@ -19,7 +19,7 @@ pub(crate) struct Nodes {
     pub(super) running: BTreeMap<u64, Execution>,
     /// The highest claim that has executed on each node.
     highest: BTreeMap<NodeId, ClaimId>,
-    /// Attempts that have ended with a result, the latest runs only.
+    /// Attempts that have ended with a result, on nodes that are there.
     finished: BTreeSet<Attempt>,
     zones: BTreeMap<NodeId, String>,
     /// Steps beside a runner that stood still: nothing ends them in time, and none of that is promised.
