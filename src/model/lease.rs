@@ -77,7 +77,7 @@
 //! - *A release stops deleting G + P after its first delete*: its own value that shows later is a late renewal lying
 //!   over somebody else's lock.
 //! - *A parker only parks.* Its unanswered write may have landed, and the run may be adopted at any time.
-//! - *An adoption says what it found* (`was`) and is written back when it is withdrawn, so that a run is never lost to an
+//! - *An adoption says what it found* (`was`) and is written back when it is withdrawn (as `parked`: nobody holds it), so that a run is never lost to an
 //!   adopter that dies or changes its mind.
 //! - *Adopting asks nothing of what others left, and a take-over counts only claims that nobody may take over*: else a
 //!   limit lowered below the number of suspects, or filled by runs of a job that is gone, would never let anybody in again.

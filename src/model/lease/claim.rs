@@ -418,21 +418,27 @@ impl Lease {
         }
     }
 
-    /// The run that was found, in the state it was found in: the one that was to be adopted, which the lock there
-    /// need not have named, or the other job's.
+    /// The run that was found: the one that was to be adopted, which the lock there need not have named, or the other
+    /// job's. Nobody holds it, so that it says `parked` where it said `held`: with its fresh end it would look like a
+    /// living holder, and two adopters that withdraw from each other would do so for ever. What a stop has displaced may
+    /// live, and what was being stopped is still to be.
     fn as_found(&self, found: &Lock) -> Lock {
+        let left = |state| match state {
+            LockState::Held if !self.displaces => LockState::Parked,
+            state => state,
+        };
         match self.own.was {
             Some(state) => Lock {
-                state,
+                state: left(state),
                 ..self.own.clone()
             },
-            None => Lock {
-                state: found
-                    .was
-                    .filter(|_| found.state == LockState::Settling)
-                    .unwrap_or(found.state),
-                ..found.clone()
-            },
+            None => {
+                let was = found.was.filter(|_| found.state == LockState::Settling);
+                Lock {
+                    state: left(was.unwrap_or(found.state)),
+                    ..found.clone()
+                }
+            }
         }
     }
 

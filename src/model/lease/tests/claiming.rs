@@ -155,7 +155,7 @@ fn a_withdrawn_take_over_writes_the_run_back_and_a_lost_one_is_left_alone() {
     let back = Lock::parse(&value).expect("readable");
     assert_eq!(
         (back.run, back.step, back.state),
-        (found.lock.run, 2, LockState::Held)
+        (found.lock.run, 2, LockState::Parked)
     );
     assert_eq!(
         back.claim,

@@ -47,7 +47,7 @@ fn written_back(drive: &mut Drive) -> Lock {
 }
 
 #[test]
-fn a_run_is_written_back_as_it_was_found_and_as_one_more_write_of_the_claim() {
+fn a_run_is_written_back_as_one_that_nobody_holds_and_as_one_more_write_of_the_claim() {
     let held = found(|_| {});
     let mut drive = deciding(Some(held.clone()));
     assert_eq!(drive.lease.over(), Some(&held.lock));
@@ -55,6 +55,7 @@ fn a_run_is_written_back_as_it_was_found_and_as_one_more_write_of_the_claim() {
     let expected = Lock {
         claim: ClaimId::new(9, 9),
         seq: 2,
+        state: LockState::Parked,
         set: sample().set,
         owner: sample().owner,
         until: back.until,
@@ -64,13 +65,13 @@ fn a_run_is_written_back_as_it_was_found_and_as_one_more_write_of_the_claim() {
 }
 
 #[test]
-fn a_run_is_written_back_in_the_state_that_its_lease_had_and_never_as_settling() {
+fn a_run_is_written_back_as_parked_or_as_being_stopped_and_never_as_settling() {
     use LockState::{Held, Parked, Settling, Stopping};
     for (state, was, expected) in [
         (Parked, None, Parked),
         (Stopping, None, Stopping),
         (Settling, Some(Stopping), Stopping),
-        (Held, Some(Stopping), Held),
+        (Held, Some(Stopping), Parked),
     ] {
         let over = found(|lock| (lock.state, lock.was) = (state, was));
         let back = written_back(&mut deciding(Some(over)));
