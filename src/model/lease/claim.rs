@@ -427,18 +427,16 @@ impl Lease {
             LockState::Held if !self.displaces => LockState::Parked,
             state => state,
         };
-        match self.own.was {
-            Some(state) => Lock {
+        if let Some(state) = self.own.was {
+            return Lock {
                 state: left(state),
                 ..self.own.clone()
-            },
-            None => {
-                let was = found.was.filter(|_| found.state == LockState::Settling);
-                Lock {
-                    state: left(was.unwrap_or(found.state)),
-                    ..found.clone()
-                }
-            }
+            };
+        }
+        let was = found.was.filter(|_| found.state == LockState::Settling);
+        Lock {
+            state: left(was.unwrap_or(found.state)),
+            ..found.clone()
         }
     }
 
