@@ -29,9 +29,7 @@ use roundsman::event::{Event, EventKind, ParkedFor};
 use roundsman::io::memory::{Plan, World};
 use roundsman::model::decide::{Wish, decide};
 use roundsman::model::id::{Name, NodeId};
-use roundsman::model::job::{
-    Cleanup, Count, Fence, Job, Limits, NewNodes, On, OnStop, Selector, Step, StepAction, When,
-};
+use roundsman::model::job::{Cleanup, Count, Fence, Job, On, OnStop, Step, StepAction, When};
 use roundsman::model::lock::{Lock, LockState};
 use roundsman::model::node::{Agent, Node, Service};
 use roundsman::model::outcome::{Delivery, Outcome};
@@ -74,24 +72,8 @@ fn step(name: &str, on: On) -> Step {
 fn job() -> Job {
     let name = Name::new("repair").expect("a name");
     Job {
-        task: name.clone(),
-        name,
-        about: None,
-        every: Duration::from_secs(7 * 86_400),
-        deadline: None,
-        new: NewNodes::First,
-        last_tag: None,
-        fleet: Selector {
-            all: true,
-            ..Selector::default()
-        },
-        limits: Limits::default(),
-        ttl: None,
-        env: BTreeMap::new(),
         steps: vec![step("repair", On::Node)],
-        cleanup: Vec::new(),
-        fence: Fence::On,
-        on_stop: OnStop::Park,
+        ..Job::bare(name.clone(), name, Duration::from_secs(7 * 86_400))
     }
 }
 

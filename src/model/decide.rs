@@ -244,7 +244,7 @@ impl Case<'_> {
         }
         let fleet = rules.fleet_hold(view).map(|hold| ("the fleet is", hold));
         fleet
-            .or_else(|| rules.hold(node, view.now).map(|hold| ("it is", hold)))
+            .or_else(|| rules.hold(&node.tags, view.now).map(|hold| ("it is", hold)))
             .map(|(what, hold)| {
                 let why = if hold.reason.is_empty() {
                     String::new()

@@ -245,6 +245,31 @@ pub enum When {
 }
 
 impl Job {
+    /// A job of which nothing is known but its names: every node, no steps, and everything else as a job file that does
+    /// not say it has it.
+    pub fn bare(name: Name, task: Name, every: Duration) -> Self {
+        Self {
+            name,
+            task,
+            about: None,
+            every,
+            deadline: None,
+            new: NewNodes::First,
+            last_tag: None,
+            fleet: Selector {
+                all: true,
+                ..Selector::default()
+            },
+            limits: Limits::default(),
+            ttl: None,
+            fence: Fence::On,
+            on_stop: OnStop::Park,
+            env: BTreeMap::new(),
+            steps: Vec::new(),
+            cleanup: Vec::new(),
+        }
+    }
+
     /// The step with this number: steps count from 1, clean-up steps are numbered on after them.
     pub fn step(&self, number: u32) -> Option<&Step> {
         let index = usize::try_from(number).ok()?.checked_sub(1)?;
@@ -289,24 +314,9 @@ pub(crate) mod tests {
     pub(crate) fn sample() -> Job {
         let name = Name::new("repair").expect("a name");
         Job {
-            task: name.clone(),
-            name,
-            about: None,
-            every: Duration::from_secs(7 * 86_400),
             deadline: Some(Duration::from_secs(9 * 86_400)),
-            new: NewNodes::First,
-            last_tag: None,
-            fleet: Selector {
-                all: true,
-                ..Selector::default()
-            },
-            limits: Limits::default(),
-            ttl: None,
-            fence: Fence::On,
-            on_stop: OnStop::Park,
-            env: BTreeMap::new(),
             steps: vec![step("repair", "true")],
-            cleanup: Vec::new(),
+            ..Job::bare(name.clone(), name, Duration::from_secs(7 * 86_400))
         }
     }
 

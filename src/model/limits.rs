@@ -13,8 +13,7 @@ use crate::model::lock::{LockState, Seen};
 use crate::model::node::{Node, Service};
 use crate::model::reason::Reason;
 use crate::model::rule::Rule;
-use crate::model::suspect::{Answer, judge};
-use crate::model::time::later;
+use crate::model::suspect::{Answer, judge, margin};
 use crate::model::view::{Rules, View};
 
 /// Whether one more claim fits.
@@ -218,7 +217,7 @@ fn is_at_work(rules: &Rules, view: &View, id: &NodeId) -> bool {
     else {
         return false;
     };
-    let held = lock.state != LockState::Parked && view.now < later(lock.until, rules.lease.margin);
+    let held = lock.may_be_held(view.now, margin(rules));
     let busy = |answer| {
         matches!(
             answer,

@@ -5,13 +5,14 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::model::field::Fields;
 use crate::model::id::{ClaimId, Name, RunId};
 use crate::model::tag::{VALUE_MAX, clean_word};
-use crate::model::time::{ceil_second, format_stamp, parse_stamp};
+use crate::model::time::{ceil_second, format_stamp, later, parse_stamp};
 
 /// The most characters of an owner.
 pub const OWNER_MAX: usize = 40;
@@ -146,6 +147,19 @@ impl Lock {
             .saturating_sub(head.len() + tail.len())
             .min(OWNER_MAX);
         format!("{head}{}{tail}", clean_word(&self.owner, room))
+    }
+
+    /// The state of the run: under a claim that settles, what that found.
+    pub fn run_state(&self) -> LockState {
+        match self.state {
+            LockState::Settling => self.was.unwrap_or(LockState::Held),
+            state => state,
+        }
+    }
+
+    /// Whether somebody may hold it at `now`. A lease past its end is left alone for `margin`; a parked one is nobody's.
+    pub fn may_be_held(&self, now: Timestamp, margin: Duration) -> bool {
+        self.state != LockState::Parked && now < later(self.until, margin)
     }
 
     /// Reads a value; `None` when it is not one of ours.

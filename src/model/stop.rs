@@ -4,7 +4,6 @@
 //! value says in `was` what it found, so that a stopper that dies before it holds loses nothing: whoever comes then
 //! goes on with the run. It asks no limits, since its node is counted already.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -12,15 +11,13 @@ use jiff::Timestamp;
 use crate::model::decide::Take;
 use crate::model::decide::standing::Standing;
 use crate::model::id::{ClaimId, RunId};
-use crate::model::job::{Fence, Job, Limits, NewNodes, On, OnStop, Selector};
+use crate::model::job::{Job, On, OnStop};
 use crate::model::lease::Found;
 use crate::model::lock::{Lock, LockState, Seen};
 use crate::model::node::Node;
 use crate::model::rule::Rule;
 use crate::model::settings::LeaseSettings;
-use crate::model::suspect::{
-    LeftRun, accounted, commands, is_active, other_set_until, unaccounted,
-};
+use crate::model::suspect::{LeftRun, accounted, other_set_until, shown};
 use crate::model::time::{format_stamp, later};
 use crate::model::view::{Rules, View};
 
@@ -162,7 +159,7 @@ pub fn target(
         Some(no) => Err(no),
         None => Ok(Target {
             run: ending(&lock),
-            living: left_alone && lock.state != LockState::Parked,
+            living: lock.may_be_held(view.now, rules.lease.margin),
             found: Found {
                 value: rules_value(rules, node),
                 lock,
@@ -193,12 +190,10 @@ fn whether(rules: &Rules, view: &View, node: &Node, lock: &Lock) -> Option<NoSto
     if accounted(rules, view, node, (&lock.job, &lock.task, lock.run)) {
         return Some(NoStop::Over(Box::new(lock.clone())));
     }
-    let commands = match commands(rules, view, node, lock) {
-        Ok(commands) => commands,
+    let shown = match shown(rules, view, node, lock) {
+        Ok(shown) => shown.run.or(shown.unseen),
         Err(why) => return Some(NoStop::Unclear(why)),
     };
-    let active = commands.iter().copied().find(|c| is_active(c, view.now));
-    let shown = active.or_else(|| unaccounted(rules, view, node, lock, &commands));
     // No lock is removed over another run; whoever finds that one treats it as if the lock named it.
     let other = shown.filter(|command| command.run != lock.run)?;
     Some(NoStop::Unclear(format!(
@@ -207,18 +202,10 @@ fn whether(rules: &Rules, view: &View, node: &Node, lock: &Lock) -> Option<NoSto
     )))
 }
 
-/// The state of the run under a lock.
-pub fn was(lock: &Lock) -> LockState {
-    match lock.state {
-        LockState::Settling => lock.was.unwrap_or(LockState::Held),
-        LockState::Held | LockState::Parked | LockState::Stopping => lock.state,
-    }
-}
-
 /// The lock with which a run is stopped: that of the run, with the claim's own id, and what it found.
 pub fn own_lock(rules: &Rules, target: &Target, owner: &str, claim: ClaimId) -> Lock {
     let lock = &target.found.lock;
-    let found = Some(was(lock));
+    let found = Some(lock.run_state());
     Lock {
         claim,
         seq: 0,
@@ -277,31 +264,15 @@ pub fn clean_up_after(
     let mut to_come = steps.filter(|(number, _)| *number >= over.step);
     let known = job.file_digest() == over.file;
     let may_run = !known || to_come.any(|(_, step)| step.on == On::Runner);
-    let living = over.state != LockState::Parked && now < later(over.until, rules.lease.margin);
+    let living = over.may_be_held(now, rules.lease.margin);
     (may_run && living).then(|| later(own_until, rules.lease.margin))
 }
 
 /// What is known of a job whose file is not there: its names. It has no steps and no clean-up.
 pub fn without_file(lock: &Lock) -> Job {
     Job {
-        name: lock.job.clone(),
-        task: lock.task.clone(),
-        about: None,
-        every: Duration::from_secs(1),
-        deadline: None,
-        new: NewNodes::First,
-        last_tag: None,
-        fleet: Selector {
-            all: true,
-            ..Selector::default()
-        },
-        limits: Limits::default(),
-        ttl: None,
-        fence: Fence::On,
         on_stop: OnStop::Cancel,
-        env: BTreeMap::new(),
-        steps: Vec::new(),
-        cleanup: Vec::new(),
+        ..Job::bare(lock.job.clone(), lock.task.clone(), Duration::from_secs(1))
     }
 }
 

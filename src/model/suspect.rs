@@ -87,35 +87,29 @@ pub fn judge(rules: &Rules, view: &View, node: &Node, lock: &Lock) -> Answer {
     if view.now < lock.until && lock.state != LockState::Parked {
         return held(lock);
     }
-    let commands = match commands(rules, view, node, lock) {
-        Ok(commands) => commands,
+    let shown = match shown(rules, view, node, lock) {
+        Ok(shown) => shown,
         Err(why) => return wait(Reason::Busy, None, why),
     };
     // What is in progress is watched by its own job, and in the way of every other; also of its own, when its run has
     // been recorded: there is nothing to go on with, least of all over what another run has left there.
-    // Nothing is in progress on a stopped instance. But what nobody saw the end of may have finished before.
-    let stopped = matches!(node.service, Service::Out { stopped: true, .. });
-    let unseen = |command: &&Command| stopped && command.activity != Activity::Finished;
-    let (unseen, commands): (Vec<_>, Vec<_>) = commands.into_iter().partition(unseen);
-    let active = commands.iter().copied().find(|c| is_active(c, view.now));
     let in_the_way = |command: &&Command| {
         let task = task_of(rules, lock, &command.job);
         command.job != rules.job.name
             || accounted(rules, view, node, (&command.job, &task, command.run))
     };
-    if let Some(command) = active.filter(in_the_way) {
+    if let Some(command) = shown.active.filter(in_the_way) {
         return busy(command);
     }
-    let shown = active.or_else(|| unaccounted(rules, view, node, lock, &commands));
-    let left = left_run(rules, lock, shown);
+    let left = left_run(rules, lock, shown.run);
     let own = left.job == rules.job.name;
     let parked_here = lock.state == LockState::Parked && own && left.run == lock.run;
     let free_at = later(lock.until, margin(rules));
     if view.now < free_at && !parked_here {
         return left_alone(rules, lock, free_at);
     }
-    let answer = past_margin(rules, view, node, lock, (shown, left));
-    match (answer, unaccounted(rules, view, node, lock, &unseen)) {
+    let answer = past_margin(rules, view, node, lock, (shown.run, left));
+    match (answer, shown.unseen) {
         (Answer::Remove, Some(command)) => {
             let detail = format!(
                 "step {} of {} (run {}) may have finished there before it stopped: only the node can tell, when it is back",
@@ -159,15 +153,46 @@ fn left_alone(rules: &Rules, lock: &Lock, free_at: Timestamp) -> Answer {
 }
 
 /// M; without the rule one second less than it has to be.
-fn margin(rules: &Rules) -> Duration {
+pub(super) fn margin(rules: &Rules) -> Duration {
     if rules.without.keeps(Rule::Margin) {
         return rules.lease.margin;
     }
     (rules.lease.skew + rules.lease.staleness).saturating_sub(Duration::from_secs(1))
 }
 
+/// What evidence shows on the node of a lock.
+pub(super) struct Shown<'v> {
+    /// What is in progress, or may be.
+    active: Option<&'v Command>,
+    /// That, else the latest that nothing accounts for.
+    pub(super) run: Option<&'v Command>,
+    /// The latest that nothing accounts for of what nobody saw the end of before its instance stopped. It is not in
+    /// progress, and may have finished.
+    pub(super) unseen: Option<&'v Command>,
+}
+
+/// What evidence shows there; a sentence, where that could not be had.
+pub(super) fn shown<'v>(
+    rules: &Rules,
+    view: &'v View,
+    node: &Node,
+    lock: &Lock,
+) -> Result<Shown<'v>, String> {
+    let commands = commands(rules, view, node, lock)?;
+    let stopped = matches!(node.service, Service::Out { stopped: true, .. });
+    let unseen = |command: &&Command| stopped && command.activity != Activity::Finished;
+    let (unseen, commands): (Vec<_>, Vec<_>) = commands.into_iter().partition(unseen);
+    let latest = |of: &[&'v Command]| unaccounted(rules, view, node, lock, of);
+    let active = commands.iter().copied().find(|c| is_active(c, view.now));
+    Ok(Shown {
+        active,
+        run: active.or_else(|| latest(&commands)),
+        unseen: latest(&unseen),
+    })
+}
+
 /// What is known to have been sent to the node; a sentence, where that could not be had.
-pub(super) fn commands<'v>(
+fn commands<'v>(
     rules: &Rules,
     view: &'v View,
     node: &Node,
@@ -197,7 +222,7 @@ fn wait(reason: Reason, until: Option<Timestamp>, detail: String) -> Answer {
 }
 
 /// Whether something is in progress, or may be.
-pub(super) fn is_active(command: &Command, now: Timestamp) -> bool {
+fn is_active(command: &Command, now: Timestamp) -> bool {
     match command.activity {
         Activity::InProgress => true,
         Activity::Unknown { latest_end } => now < latest_end,
@@ -218,7 +243,7 @@ fn busy(command: &Command) -> Answer {
 }
 
 /// The latest command that neither `last-` nor `fail-` accounts for.
-pub(super) fn unaccounted<'v>(
+fn unaccounted<'v>(
     rules: &Rules,
     view: &View,
     node: &Node,
@@ -242,17 +267,12 @@ pub(super) fn unaccounted<'v>(
 
 /// The run that evidence shows, else the one that the lock names.
 fn left_run(rules: &Rules, lock: &Lock, shown: Option<&Command>) -> LeftRun {
-    let found = lock.was.unwrap_or(LockState::Held);
     let named = LeftRun {
         job: lock.job.clone(),
         task: lock.task.clone(),
         run: lock.run,
         step: lock.step,
-        state: if lock.state == LockState::Settling {
-            found
-        } else {
-            lock.state
-        },
+        state: lock.run_state(),
         file: lock.file,
     };
     match shown {

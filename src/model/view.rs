@@ -11,7 +11,7 @@ use crate::model::node::{Command, Evidence, Node};
 use crate::model::record::{Hold, Last, Scope};
 use crate::model::rule::Without;
 use crate::model::settings::LeaseSettings;
-use crate::model::tag::Keys;
+use crate::model::tag::{Keys, Tags};
 
 /// The rules of one invocation.
 #[derive(Debug, Clone)]
@@ -119,10 +119,9 @@ impl Rules {
         )
     }
 
-    /// The hold on a node itself, if one stands at `now`.
-    pub fn hold(&self, node: &Node, now: Timestamp) -> Option<Hold> {
-        node.tags
-            .get(self.keys.hold.as_str())
+    /// The hold in a node's own tags, if one stands at `now`.
+    pub fn hold(&self, tags: &Tags, now: Timestamp) -> Option<Hold> {
+        tags.get(self.keys.hold.as_str())
             .map(|text| Hold::read(text))
             .filter(|hold| hold.stands(now))
     }
@@ -132,7 +131,7 @@ impl Rules {
         let holds = view
             .nodes
             .iter()
-            .filter_map(|node| self.hold(node, view.now));
+            .filter_map(|node| self.hold(&node.tags, view.now));
         holds
             .filter(|hold| hold.scope == Scope::Fleet)
             .max_by_key(|hold| hold.until.unwrap_or(Timestamp::MAX))

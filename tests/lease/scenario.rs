@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use roundsman::model::id::{Name, NodeId};
-use roundsman::model::job::{
-    Count, Fence, Job, Limits, NewNodes, On, OnStop, Selector, Step, StepAction,
-};
+use roundsman::model::job::{Count, Job, Limits, On, Step, StepAction};
 use roundsman::model::lease::Terms;
 use roundsman::model::lock::Lock;
 use roundsman::model::node::{Activity, Agent, Command, Evidence, Node, Service};
@@ -127,26 +125,11 @@ pub(crate) fn settings(g: u64, p: u64, s: u64) -> LeaseSettings {
 pub(crate) fn job(name: &str, limit: u32) -> Job {
     let name = Name::new(name).expect("a name");
     Job {
-        task: name.clone(),
-        name,
-        about: None,
-        every: Duration::from_secs(7 * 86_400),
-        deadline: None,
-        new: NewNodes::First,
-        last_tag: None,
-        fleet: Selector {
-            all: true,
-            ..Selector::default()
-        },
         limits: Limits {
             nodes: limit,
             count: [Count::InWork, Count::Failed].into(),
             ..Limits::default()
         },
-        ttl: None,
-        fence: Fence::On,
-        on_stop: OnStop::Park,
-        env: BTreeMap::new(),
         steps: vec![Step {
             name: "work".to_owned(),
             action: StepAction::Run("true".to_owned()),
@@ -154,7 +137,7 @@ pub(crate) fn job(name: &str, limit: u32) -> Job {
             timeout: Duration::from_secs(1),
             retries: 0,
         }],
-        cleanup: Vec::new(),
+        ..Job::bare(name.clone(), name, Duration::from_secs(7 * 86_400))
     }
 }
 

@@ -45,6 +45,9 @@ pub(crate) struct Register {
     pub(crate) delete_fails: Box<dyn Fn(u64) -> Option<ErrorKind>>,
     /// From when on a fleet does not list the node.
     pub(crate) gone_at: Cell<Duration>,
+    /// One of so many reads of the fleet does not show the node.
+    pub(crate) shown_of: Cell<u64>,
+    fleets: Cell<u64>,
     /// Its other tags.
     pub(crate) others: RefCell<Tags>,
     pub(crate) reads: Cell<u64>,
@@ -66,6 +69,8 @@ impl Register {
             read_fails: Box::new(|_| None),
             delete_fails: Box::new(|_| None),
             gone_at: Cell::new(Duration::MAX),
+            shown_of: Cell::new(u64::MAX),
+            fleets: Cell::default(),
             others: RefCell::default(),
             reads: Cell::default(),
             writes: Cell::default(),
@@ -122,7 +127,9 @@ impl Line {
     /// How a fleet is read over it.
     pub(crate) async fn fleet(&self) -> Result<Vec<Node>, PortError> {
         let value = self.0.read(Way::Fleet).await?;
-        if self.0.clock.boot().0 >= self.0.gone_at.get() {
+        let nth = next(&self.0.fleets);
+        let blinks = self.0.shown_of.get();
+        if self.0.clock.boot().0 >= self.0.gone_at.get() || nth.is_multiple_of(blinks) {
             return Ok(Vec::new());
         }
         Ok(vec![Node {

@@ -192,6 +192,17 @@ fn a_node_that_goes_midway_ends_it_without_a_conclusion() {
 }
 
 #[test]
+fn a_node_that_the_fleet_does_not_show_now_and_then_is_not_gone() {
+    let gave = play(
+        |register| register.shown_of.set(5),
+        async |_, _| {
+            std::future::pending::<()>().await;
+        },
+    );
+    assert_eq!(gave.probed().ended, Ended::Whole);
+}
+
+#[test]
 fn another_writer_of_the_tag_ends_it_and_what_that_wrote_stays() {
     for value in ["a person was here", "a probe"] {
         let gave = play(

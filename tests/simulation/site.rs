@@ -1,14 +1,12 @@
 //! Sites: how many nodes, machines and jobs there are, and what the jobs do. Every seed has one of its own.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use roundsman::engine::round::Orders;
 use roundsman::io::memory::Lots;
 use roundsman::model::id::Name;
 use roundsman::model::job::{
-    Cleanup, Count, Divider, Fence, Job, Limits, NewNodes, On, OnStop, Per, Selector, Step,
-    StepAction, When,
+    Cleanup, Count, Divider, Job, On, OnStop, Per, Step, StepAction, When,
 };
 use roundsman::model::rule::{Rule, Without};
 use roundsman::model::settings::LeaseSettings;
@@ -69,24 +67,8 @@ fn step(name: &str, on: On, takes: u64, retries: u32) -> Step {
 fn job(name: &str, every: Duration, steps: Vec<Step>) -> Job {
     let name = Name::new(name).expect("a name");
     Job {
-        task: name.clone(),
-        name,
-        about: None,
-        every,
-        deadline: None,
-        new: NewNodes::First,
-        last_tag: None,
-        fleet: Selector {
-            all: true,
-            ..Selector::default()
-        },
-        limits: Limits::default(),
-        ttl: None,
-        env: BTreeMap::new(),
         steps,
-        cleanup: Vec::new(),
-        fence: Fence::On,
-        on_stop: OnStop::Park,
+        ..Job::bare(name.clone(), name, every)
     }
 }
 

@@ -176,7 +176,7 @@ fn of_node(rules: &Rules, view: &View, row: &Row, node: &Node) -> StatusNode {
             .tags
             .get(rules.keys.fail.as_str())
             .and_then(|text| Fail::parse(text)),
-        hold: rules.hold(node, view.now).map(|hold| sentence(&hold)),
+        hold: rules.hold(&node.tags, view.now).map(|hold| sentence(&hold)),
     }
 }
 

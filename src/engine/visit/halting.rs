@@ -90,7 +90,7 @@ impl<'a, P: Ports> Visit<'a, P> {
         let until = own.until;
         self.run = Run::adopted(&rules.job, &stop::ending(&over), &self.commands);
         self.tell(EventKind::Stopping {
-            was: stop::was(&over),
+            was: over.run_state(),
             owner: over.owner.clone(),
             step: over.step,
             until,

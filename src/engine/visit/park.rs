@@ -14,7 +14,7 @@ use crate::event::ParkedFor;
 use crate::model::job::{Fence, On, OnStop};
 use crate::model::lease::{Input, Next, Want};
 use crate::model::lock::LockState;
-use crate::model::node::{Activity, Node};
+use crate::model::node::Activity;
 use crate::model::run::Do;
 use crate::model::time::Moment;
 use crate::port::Ports;
@@ -84,11 +84,7 @@ impl<P: Ports> Visit<'_, P> {
 
     /// Whether the run waits for the end of a hold before its next step.
     pub(super) fn is_to_park_for_hold(&self) -> bool {
-        let node = Node {
-            tags: self.tags.clone(),
-            ..self.node.clone()
-        };
-        let held = self.engine.rules.hold(&node, self.engine.now().wall);
+        let held = self.engine.rules.hold(&self.tags, self.engine.now().wall);
         held.is_some() && self.may_park()
     }
 

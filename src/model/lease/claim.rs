@@ -9,7 +9,7 @@ use crate::model::lease::{
 use crate::model::lock::{Lock, LockState, Seen};
 use crate::model::rule::Rule;
 use crate::model::stop::may_be_stopped;
-use crate::model::time::{Moment, Now, later};
+use crate::model::time::{Moment, Now};
 
 /// A claim that has settled and is read three times.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -178,10 +178,7 @@ impl Lease {
     /// That holder acts on reads that began until P after the answer, and for G after each. What it began then has
     /// landed Z later, and is seen in reads that begin P after that, on which one acts for G.
     fn outlasts(&self, terms: &Terms, now: Now, answered: Moment) -> Moment {
-        let living = |lock: &Lock| {
-            let left_alone = later(lock.until, terms.settings.margin);
-            lock.state != LockState::Parked && now.wall < left_alone
-        };
+        let living = |lock: &Lock| lock.may_be_held(now.wall, terms.settings.margin);
         let displaced = self.over().is_some_and(living) && self.displaces;
         if !displaced || !terms.without.keeps(Rule::StopOutlasts) {
             return Moment::default();

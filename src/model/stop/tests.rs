@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::job::{Step, StepAction};
 use crate::model::lock::tests::sample;
-use crate::model::node::{Activity, Command, Evidence};
+use crate::model::node::{Activity, Command, Evidence, Service};
 use crate::model::record::{Fail, FailReason};
 use crate::model::view::tests::{node, now, rules, view};
 
@@ -138,6 +138,38 @@ fn what_is_no_run_or_is_being_ended_or_is_not_understood_is_left_alone() {
         ..held()
     };
     assert!(matches!(of(&other), Err(NoStop::OtherSettings(..))));
+}
+
+#[test]
+fn a_claim_that_never_began_is_no_run_and_hides_none() {
+    let left = Lock {
+        state: LockState::Settling,
+        step: 0,
+        until: ended(4_000),
+        ..held()
+    };
+    assert!(matches!(of(&left), Err(NoStop::Over(_))));
+    let hidden = command(RunId::new(9, 9), Activity::InProgress);
+    let found = ask(&[("lock", &left.format())], vec![hidden], None);
+    assert!(matches!(found, Err(NoStop::Unclear(_))), "{found:?}");
+}
+
+#[test]
+fn what_may_have_finished_on_an_instance_before_it_stopped_is_not_let_go_of() {
+    let lock = held();
+    let mut view = view(vec![node("a", &[("lock", &lock.format())])]);
+    view.nodes[0].service = Service::Out {
+        why: "instance is stopped".to_owned(),
+        stopped: true,
+    };
+    let mut ask = |run| {
+        let commands = vec![command(run, Activity::InProgress)];
+        let id = view.nodes[0].id.clone();
+        view.evidence.insert(id, Evidence::Commands(commands));
+        target(&rules(), &view, &view.nodes[0], None)
+    };
+    assert!(ask(lock.run).is_ok());
+    assert!(matches!(ask(RunId::new(9, 9)), Err(NoStop::Unclear(_))));
 }
 
 #[test]
