@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::model::id::{ClaimId, Name, NodeId, RunId};
 use crate::model::job::{Fence, On, Selector};
-use crate::model::node::{Evidence, Node, Stopped};
+use crate::model::node::{Activity, Command, Evidence, Node, Stopped};
 use crate::model::outcome::Delivery;
 use crate::model::tag::{TagKey, Tags};
 use crate::model::time::Moment;
@@ -194,6 +194,20 @@ pub struct Order {
     pub not_after: jiff::Timestamp,
     /// Whether the node's kernel lock has to keep other runs out.
     pub fence: Fence,
+}
+
+impl Order {
+    /// The attempt, as evidence names it.
+    pub fn command(&self, activity: Activity) -> Command {
+        Command {
+            job: self.job.clone(),
+            run: self.run,
+            step: self.step,
+            attempt: self.attempt,
+            activity,
+            handle: None,
+        }
+    }
 }
 
 /// What a stop ends on a node.

@@ -108,6 +108,17 @@ fn orders(max: Option<u32>, parallel: u32) -> Orders {
 
 /// Runs one invocation; tells what came of it and what was reported.
 fn invoke(world: &World, rules: &Rules, orders: &Orders) -> (Round, Vec<Event>) {
+    let (round, events, ()) = beside(world, rules, orders, async |_| {});
+    (round, events)
+}
+
+/// Runs one invocation while something else goes on; tells what came of both, and what was reported.
+fn beside<T>(
+    world: &World,
+    rules: &Rules,
+    orders: &Orders,
+    other: impl AsyncFnOnce(&Bell) -> T,
+) -> (Round, Vec<Event>, T) {
     let events = RefCell::new(Vec::new());
     let report = |event: Event| events.borrow_mut().push(event);
     let engine = Engine {
@@ -116,9 +127,16 @@ fn invoke(world: &World, rules: &Rules, orders: &Orders) -> (Round, Vec<Event>) 
         owner: "test@host",
         report: &report,
     };
-    let (_bell, stop) = bell();
-    let round = world.play(round(&engine, orders, stop));
-    (round, events.into_inner())
+    let (bell, stop) = bell();
+    let both = futures_util::future::join(round(&engine, orders, stop), other(&bell));
+    let (round, other) = world.play(both);
+    (round, events.into_inner(), other)
+}
+
+/// Waits so long from now on.
+async fn after(world: &World, span: Duration) {
+    let at = world.clock.boot().plus(span);
+    world.clock.sleep_until(at).await;
 }
 
 fn once(world: &World, rules: &Rules) -> (Round, Vec<Event>) {

@@ -60,27 +60,10 @@ fn an_adopting_claim_says_held_before_it_waits_and_no_call_is_wasted() {
     let rules = rules(job());
     let world = left_running(&rules, 3_400);
     let before = world.store.calls();
-    let began = world.clock.boot();
-    let look = async {
-        world
-            .clock
-            .sleep_until(began.plus(Duration::from_secs(16)))
-            .await;
+    let (_, _, (lock, calls)) = beside(&world, &rules, &orders(Some(1), 1), async |_| {
+        after(&world, Duration::from_secs(16)).await;
         (world.store.tags("a")["lock"].clone(), world.store.calls())
-    };
-    let quiet = |_: Event| {};
-    let engine = Engine {
-        ports: &world,
-        rules: &rules,
-        owner: "test@host",
-        report: &quiet,
-    };
-    let (_bell, stop) = bell();
-    let orders = orders(Some(1), 1);
-    let (_, (lock, calls)) = world.play(futures_util::future::join(
-        round(&engine, &orders, stop),
-        look,
-    ));
+    });
     let lock = Lock::parse(&lock).expect("readable");
     assert_eq!(
         (lock.state, lock.was, lock.step),

@@ -128,26 +128,13 @@ fn invocations_of_seconds_keep_as_many_nodes_busy_as_the_limits_allow() {
 
 /// Runs one invocation, and sets a hold on the node after a while.
 fn held_after(world: &World, rules: &Rules, at: Duration) -> (Round, Vec<Event>) {
-    let events = RefCell::new(Vec::new());
-    let report = |event: Event| events.borrow_mut().push(event);
-    let engine = Engine {
-        ports: world,
-        rules,
-        owner: "test@host",
-        report: &report,
-    };
-    let (_bell, stop) = bell();
-    let orders = orders(Some(1), 1);
-    let hold = async {
-        let at = world.clock.boot().plus(at);
-        world.clock.sleep_until(at).await;
+    let (round, events, ()) = beside(world, rules, &orders(Some(1), 1), async |_| {
+        after(world, at).await;
         world.store.change("a", |node| {
             node.tags.insert("hold".to_owned(), "yes".to_owned());
         });
-    };
-    let (round, ()) =
-        world.play(async { futures_util::future::join(round(&engine, &orders, stop), hold).await });
-    (round, events.into_inner())
+    });
+    (round, events)
 }
 
 #[test]

@@ -19,29 +19,15 @@ pub(crate) fn told(
     (at, tell): (Duration, fn(&Bell) -> Urgency),
     again: Option<Duration>,
 ) -> (Round, Vec<Event>) {
-    let events = RefCell::new(Vec::new());
-    let report = |event: Event| events.borrow_mut().push(event);
-    let engine = Engine {
-        ports: world,
-        rules,
-        owner: "test@host",
-        report: &report,
-    };
-    let (bell, stop) = bell();
-    let began = world.clock.boot();
-    let orders = orders(Some(1), 1);
-    let ring = async |bell: &Bell| {
-        world.clock.sleep_until(began.plus(at)).await;
+    let (round, events, ()) = beside(world, rules, &orders(Some(1), 1), async |bell| {
+        after(world, at).await;
         tell(bell);
         if let Some(again) = again {
-            world.clock.sleep_until(began.plus(at).plus(again)).await;
+            after(world, again).await;
             bell.ring();
         }
-    };
-    let (round, ()) = world.play(async {
-        futures_util::future::join(round(&engine, &orders, stop), ring(&bell)).await
     });
-    (round, events.into_inner())
+    (round, events)
 }
 
 #[test]
@@ -95,32 +81,11 @@ fn within_five_seconds_of_a_signal_the_lock_says_stopping() {
     });
     let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
     let rules = rules(cancelling(job));
-    let look = async {
-        world
-            .clock
-            .sleep_until(world.clock.boot().plus(Duration::from_secs(35)))
-            .await;
-        world.store.tags("a").get("lock").cloned()
-    };
-    let events = RefCell::new(Vec::new());
-    let report = |event: Event| events.borrow_mut().push(event);
-    let engine = Engine {
-        ports: &world,
-        rules: &rules,
-        owner: "test@host",
-        report: &report,
-    };
-    let (bell, stop) = bell();
-    let orders = orders(Some(1), 1);
-    let ring = async {
-        world
-            .clock
-            .sleep_until(world.clock.boot().plus(Duration::from_secs(30)))
-            .await;
+    let (_, _, seen) = beside(&world, &rules, &orders(Some(1), 1), async |bell| {
+        after(&world, Duration::from_secs(30)).await;
         bell.ring();
-    };
-    let (_, seen, ()) = world.play(async {
-        futures_util::future::join3(round(&engine, &orders, stop), look, ring).await
+        after(&world, Duration::from_secs(5)).await;
+        world.store.tags("a").get("lock").cloned()
     });
     assert!(seen.is_some_and(|lock| lock.contains(" state=stopping ")));
 }

@@ -341,30 +341,13 @@ fn a_run_that_commits_while_its_node_is_being_taken_over_is_not_done_again() {
     world.store.change("a", |node| {
         node.tags.insert("lock".to_owned(), left.format());
     });
-    let began = world.clock.boot();
-    let late = async {
-        world
-            .clock
-            .sleep_until(began.plus(Duration::from_secs(5)))
-            .await;
+    beside(&world, &rules, &orders(Some(1), 1), async |_| {
+        after(&world, Duration::from_secs(5)).await;
         let done = format_stamp(now(&world).wall);
         world.store.change("a", |node| {
             node.tags.insert("last-repair".to_owned(), done);
         });
-    };
-    let quiet = |_: Event| {};
-    let engine = Engine {
-        ports: &world,
-        rules: &rules,
-        owner: "test@host",
-        report: &quiet,
-    };
-    let (_bell, stop) = bell();
-    let orders = orders(Some(1), 1);
-    world.play(futures_util::future::join(
-        round(&engine, &orders, stop),
-        late,
-    ));
+    });
     assert!(world.shell.sent().is_empty(), "the work was done already");
     assert_eq!(
         world.store.tags("a").keys().collect::<Vec<_>>(),

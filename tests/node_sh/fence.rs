@@ -7,7 +7,7 @@ use roundsman::model::outcome::Outcome;
 use roundsman::port::Order;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::support::{Node, alive, each_shell, order, pid_in, poll};
+use crate::support::{Node, alive, each_shell, order, pid_in, poll, tools};
 
 /// An order of another run, with a later claim.
 fn other(script: &str) -> Order {
@@ -220,31 +220,8 @@ fn a_node_without_flock_is_refused_unless_the_job_has_no_fence() {
         }
         let bin = node.dir.path().join("bin");
         std::fs::create_dir(&bin).expect("made");
-        let tools = [
-            "base64",
-            "cat",
-            "chmod",
-            "date",
-            "env",
-            "find",
-            "mkdir",
-            "mv",
-            "rm",
-            "sed",
-            "setsid",
-            "sh",
-            "sha256sum",
-            "sleep",
-            "sync",
-            "tail",
-        ];
-        for tool in tools {
-            let found = std::process::Command::new("sh")
-                .args(["-c", &format!("command -v {tool}")])
-                .output()
-                .expect("sh");
-            let target = String::from_utf8(found.stdout).expect("UTF-8");
-            std::os::unix::fs::symlink(target.trim_end(), bin.join(tool)).expect("linked");
+        for (tool, target) in tools().into_iter().filter(|(tool, _)| *tool != "flock") {
+            std::os::unix::fs::symlink(target, bin.join(tool)).expect("linked");
         }
         let run = |order: &Order| {
             let text = format!("PATH='{}'\n{}", bin.display(), node.text(order));

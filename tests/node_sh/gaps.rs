@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use roundsman::model::outcome::Outcome;
 use roundsman::port::Order;
 use tempfile::TempDir;
 
-use crate::support::{Node, order, poll};
+use crate::support::{Node, order, poll, tools};
 
 /// What is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,27 +26,6 @@ enum Victim {
 
 const VICTIMS: [Victim; 3] = [Victim::Caller, Victim::Group, Victim::Command];
 
-/// All that the wrapper calls.
-const TOOLS: [&str; 17] = [
-    "base64",
-    "cat",
-    "chmod",
-    "date",
-    "env",
-    "find",
-    "flock",
-    "mkdir",
-    "mv",
-    "rm",
-    "sed",
-    "setsid",
-    "sh",
-    "sha256sum",
-    "sleep",
-    "sync",
-    "tail",
-];
-
 /// A folder of commands that count themselves, and kill at the n-th.
 fn shims(dir: &Path, victim: Victim, at: usize) -> PathBuf {
     let (bin, counted) = (dir.join("bin"), dir.join("counted"));
@@ -58,21 +36,13 @@ fn shims(dir: &Path, victim: Victim, at: usize) -> PathBuf {
         Victim::Group => "kill -KILL 0",
         Victim::Command => "kill -KILL \"$$\"",
     };
-    for tool in TOOLS {
-        let found = Command::new("sh")
-            .args(["-c", &format!("command -v {tool}")])
-            .output()
-            .expect("sh");
-        let target = String::from_utf8(found.stdout).expect("UTF-8");
-        if target.is_empty() {
-            continue;
-        }
+    for (tool, target) in tools() {
         let text = format!(
             "#!/bin/sh\nn=0\nread -r n 2>/dev/null <'{counted}.hint'\n\
              until n=$((n + 1)) && /bin/mkdir '{counted}/'\"$n\" 2>/dev/null; do :; done\n\
              echo \"$n\" >'{counted}.hint'\n[ \"$n\" != {at} ] || {kill}\nexec {target} \"$@\"\n",
             counted = counted.display(),
-            target = target.trim_end()
+            target = target.display()
         );
         let file = bin.join(tool);
         std::fs::write(&file, text).expect("written");

@@ -12,7 +12,7 @@ use roundsman::io::wrapper::{compose, compose_look, compose_stop, compose_stop_r
 use roundsman::model::id::{ClaimId, Name, RunId};
 use roundsman::model::job::{Fence, On};
 use roundsman::model::journal::{self, Journal, State};
-use roundsman::model::node::{Activity, Command};
+use roundsman::model::node::Activity;
 use roundsman::model::outcome::{Attempt, Delivery, Judged, Outcome, judge};
 use roundsman::port::{Halt, Order};
 use rustix::process::Pid;
@@ -70,18 +70,6 @@ pub(crate) fn attempt(order: &Order) -> Attempt {
     }
 }
 
-/// An order as evidence names it.
-pub(crate) fn command(order: &Order) -> Command {
-    Command {
-        job: order.job.clone(),
-        run: order.run,
-        step: order.step,
-        attempt: order.attempt,
-        activity: Activity::InProgress,
-        handle: None,
-    }
-}
-
 impl Node {
     pub(crate) fn state(&self) -> PathBuf {
         self.dir.path().join("state dir's")
@@ -100,7 +88,10 @@ impl Node {
 
     pub(crate) fn stop_text(&self, order: &Order) -> String {
         let state = self.state();
-        compose_stop(&command(order), state.to_str().expect("UTF-8"))
+        compose_stop(
+            &order.command(Activity::InProgress),
+            state.to_str().expect("UTF-8"),
+        )
     }
 
     /// Ends what the orders of these tests have under way.
@@ -239,4 +230,36 @@ pub(crate) fn alive(pid: Pid) -> bool {
         std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).unwrap_or_default();
     stat.rsplit_once(") ")
         .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+}
+
+/// All that the wrapper calls, and where it is here.
+pub(crate) fn tools() -> Vec<(&'static str, PathBuf)> {
+    let names = [
+        "base64",
+        "cat",
+        "chmod",
+        "date",
+        "env",
+        "find",
+        "flock",
+        "mkdir",
+        "mv",
+        "rm",
+        "sed",
+        "setsid",
+        "sh",
+        "sha256sum",
+        "sleep",
+        "sync",
+        "tail",
+    ];
+    let place = |name: &'static str| {
+        let found = std::process::Command::new("sh")
+            .args(["-c", &format!("command -v {name}")])
+            .output();
+        let path = String::from_utf8(found.expect("sh").stdout).expect("UTF-8");
+        assert!(!path.trim().is_empty(), "this machine has no {name}");
+        (name, PathBuf::from(path.trim_end()))
+    };
+    names.map(place).into()
 }

@@ -15,15 +15,8 @@ use crate::world::{Actor, World};
 impl World {
     /// One operator after the other does something.
     pub(crate) async fn operators(&self) {
-        let cloud = &self.cloud;
         loop {
-            let between = cloud.faults.borrow().between_events;
-            if between == Duration::MAX {
-                self.sleep(Duration::from_secs(3_600)).await;
-                continue;
-            }
-            let span = cloud.lots.between(Duration::ZERO, between * 2);
-            self.sleep(span).await;
+            self.next_event(2).await;
             self.operate().await;
         }
     }

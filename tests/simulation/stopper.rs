@@ -1,7 +1,5 @@
 //! Operators who stop runs, by the real engine: an ordinary act, under which all promises hold.
 
-use std::time::Duration;
-
 use roundsman::engine::Engine;
 use roundsman::engine::halt::halt;
 use roundsman::engine::stop::bell;
@@ -20,13 +18,7 @@ impl World {
     pub(crate) async fn stoppers(&self) {
         let cloud = &self.cloud;
         loop {
-            let between = cloud.faults.borrow().between_events;
-            if between == Duration::MAX {
-                self.sleep(Duration::from_secs(3_600)).await;
-                continue;
-            }
-            let span = cloud.lots.between(Duration::ZERO, between * 4);
-            self.sleep(span).await;
+            self.next_event(4).await;
             let found = self.locked();
             let count = u64::try_from(found.len()).unwrap_or(0);
             if count == 0 {

@@ -220,6 +220,19 @@ impl World {
         std::future::pending().await
     }
 
+    /// Waits for the next time that somebody does something, at most so many times as long as a storm has between its
+    /// events. In a calm nobody does.
+    pub(crate) async fn next_event(&self, most: u32) {
+        loop {
+            let between = self.cloud.faults.borrow().between_events;
+            if between < Duration::MAX {
+                let span = self.cloud.lots.between(Duration::ZERO, between * most);
+                return self.sleep(span).await;
+            }
+            self.sleep(Duration::from_secs(3_600)).await;
+        }
+    }
+
     pub(crate) async fn sleep(&self, span: Duration) {
         let at = self.cloud.clock.boot().plus(span);
         self.cloud.clock.sleep_until(at).await;

@@ -125,14 +125,15 @@ impl Json {
         Some(self.take(name)?.as_str()?.to_owned())
     }
 
+    fn values(&mut self, name: &str) -> Vec<Value> {
+        match self.take(name) {
+            Some(Value::Array(values)) => values,
+            _ => Vec::new(),
+        }
+    }
+
     pub(crate) fn texts(&mut self, name: &str) -> Vec<String> {
-        let list = self.take(name);
-        let list = list
-            .as_ref()
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
-        list.filter_map(Value::as_str).map(str::to_owned).collect()
+        texts(&self.values(name))
     }
 
     pub(crate) fn number(&mut self, name: &str) -> Option<i64> {
@@ -146,21 +147,12 @@ impl Json {
         key: &str,
         value: &str,
     ) -> Vec<(String, Vec<String>)> {
-        let list = self.take(name);
-        let list = list
-            .as_ref()
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten();
+        let list = self.values(name);
+        let list = list.iter();
         list.filter_map(|each| {
             let values = match each.get(value)? {
                 Value::String(one) => vec![one.clone()],
-                many => many
-                    .as_array()?
-                    .iter()
-                    .filter_map(Value::as_str)
-                    .map(str::to_owned)
-                    .collect(),
+                many => texts(many.as_array()?),
             };
             Some((each.get(key)?.as_str()?.to_owned(), values))
         })
@@ -177,4 +169,12 @@ impl Json {
             )),
         }
     }
+}
+
+fn texts(values: &[Value]) -> Vec<String> {
+    values
+        .iter()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }

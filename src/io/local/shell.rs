@@ -132,14 +132,7 @@ impl<C: Clock> Shell for LocalShell<C> {
                 ticket.clone(),
                 Sent {
                     process: process.clone(),
-                    command: Command {
-                        job: order.job.clone(),
-                        run: order.run,
-                        step: order.step,
-                        attempt: order.attempt,
-                        activity: Activity::InProgress,
-                        handle: None,
-                    },
+                    command: order.command(Activity::InProgress),
                     latest_end,
                 },
             );

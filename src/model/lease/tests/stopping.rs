@@ -36,6 +36,7 @@ fn stop(seq: u32) -> (Drive, Lock) {
 /// The same, settled and held.
 fn stopped(over: &Lock) -> Drive {
     let (mut drive, _) = stop(1);
+    drive.lease.over = Some(found(over));
     assert!(matches!(
         drive.shows(Some(over.format()), None),
         Next::Write { .. }
@@ -170,20 +171,7 @@ fn a_stop_of_a_run_that_nobody_holds_waits_for_nothing() {
         ..lock
     };
     for over in [parked, past] {
-        let (mut drive, _) = stop(1);
-        drive.lease.over = Some(found(&over));
-        let mut drive = {
-            assert!(matches!(
-                drive.shows(Some(over.format()), None),
-                Next::Write { .. }
-            ));
-            drive.input(Input::Wrote(Answer::Done));
-            drive.look(Look::Locks);
-            drive.confirm();
-            drive.confirm();
-            assert_eq!(drive.shows_own(Some(Standing::Enter)), Next::Go);
-            drive
-        };
+        let mut drive = stopped(&over);
         let next = drive.input(Input::Want(Want::Record));
         assert!(matches!(next, Next::Record { .. }), "{next:?}");
     }
