@@ -3,7 +3,7 @@
 //!
 //! Whatever happens: each attempt's effects are there once, nothing overlaps on the node, `last-<task>` is there if and
 //! only if all steps have succeeded, and no lock stays. By default a part of the product is run; with `KILL_LARGE` in the
-//! environment all of it, which takes the better part of an hour on two cores. `KILL_ONLY=three/well` runs the cases
+//! environment all of it, which takes hours on two cores. `KILL_ONLY=three/well` runs the cases
 //! whose names have that in them.
 #![cfg(feature = "aws")]
 #![expect(
@@ -46,4 +46,29 @@ mod together;
 /// What the tests over moto call it.
 mod support {
     pub(crate) use crate::test_aws::Aws;
+}
+
+#[test]
+fn whatever_happens_at_any_call_the_work_is_done_once_and_recorded() {
+    let parts: [fn(); 7] = [
+        changed::a_run_is_not_gone_on_with_under_another_file_unless_that_is_said,
+        cut::whoever_is_cut_off_at_any_call_the_next_one_brings_the_run_to_its_end,
+        kills::whoever_is_killed_at_any_call_the_next_one_brings_the_run_to_its_end,
+        recovery::a_dead_runners_run_is_adopted_once_its_lease_and_the_margin_are_over,
+        replaced::when_a_node_is_replaced_in_the_middle_the_new_one_is_served,
+        stopped::whoever_was_stopped_past_its_lease_wakes_and_touches_nothing,
+        together::of_two_who_adopt_at_once_one_does,
+    ];
+    if pool::large() {
+        for part in parts {
+            part();
+        }
+        return;
+    }
+    // Most of their time is waiting, each for something else.
+    std::thread::scope(|scope| {
+        for part in parts {
+            scope.spawn(part);
+        }
+    });
 }

@@ -6,7 +6,7 @@ use crate::case::{Case, FIRST};
 use crate::cli::until;
 use crate::job::{Goes, Job};
 use crate::plan::{Hit, hits};
-use crate::pool::{all, large};
+use crate::pool::{all, large, whole};
 use crate::test_aws::Aws;
 
 /// Gives back how the first one ended.
@@ -46,8 +46,7 @@ fn first_is_over(case: &Case<'_>, hit: &Hit) -> bool {
     case.calls(FIRST) > hit.n || case.claim().is_some()
 }
 
-#[test]
-fn whoever_is_cut_off_at_any_call_the_next_one_brings_the_run_to_its_end() {
+pub(crate) fn whoever_is_cut_off_at_any_call_the_next_one_brings_the_run_to_its_end() {
     let pairs = if large() {
         vec![
             (Job::One, Goes::Well),
@@ -66,5 +65,8 @@ fn whoever_is_cut_off_at_any_call_the_next_one_brings_the_run_to_its_end() {
         *ends.entry(came).or_insert(0) += 1;
     }
     println!("how the first one ended: {ends:?}");
-    assert!(ends.contains_key(&Some(5)), "some could not work");
+    assert!(
+        !whole() || ends.contains_key(&Some(5)),
+        "some could not work"
+    );
 }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, Mutex};
 
 /// How many are under way at once: more, and answers take longer than a claim bears.
-const AT_ONCE: usize = 24;
+const AT_ONCE: usize = 32;
 
 /// How many there is room for, over all tests of this file.
 static ROOM: (Mutex<usize>, Condvar) = (Mutex::new(AT_ONCE), Condvar::new());
@@ -41,6 +41,11 @@ fn variable(name: &str) -> Option<String> {
 /// Whether all of the product is wanted: `KILL_LARGE`, whatever its value.
 pub(crate) fn large() -> bool {
     variable("KILL_LARGE").is_some()
+}
+
+/// Whether no case is left out by its name.
+pub(crate) fn whole() -> bool {
+    variable("KILL_ONLY").is_none()
 }
 
 /// Runs all cases, and fails with the names of those that fail.

