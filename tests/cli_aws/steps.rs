@@ -87,6 +87,20 @@ fn a_failed_clean_up_does_not_undo_the_work() {
 }
 
 #[test]
+fn of_a_step_that_ssm_lost_sight_of_the_node_is_asked() {
+    let site = Site::new(&CALM, "told", 1, Pace::Quick);
+    site.job(&step(&format!(
+        "sleep 1\necho once >> '{}'",
+        site.path("ran")
+    )));
+    CALM.fault(&json!({"action": "SendCommand", "mode": "lost", "node": site.nodes[0]}));
+    site.run(&["run", "hello"]).status(0).says("served 1 node");
+    assert_eq!(site.sent(0)[0]["Status"], "TimedOut");
+    assert_eq!((site.sent(0).len(), site.lines("ran").len()), (1, 1));
+    assert_eq!(site.keys(0), ["last-hello", "took-hello"]);
+}
+
+#[test]
 fn a_step_that_ssm_lost_sight_of_keeps_its_lease() {
     let site = Site::new(&CALM, "lost", 1, Pace::Quick);
     site.cancelling_job(

@@ -166,7 +166,7 @@ impl<C: Clock> Shell for SsmShell<C> {
     }
 
     /// Polls at first every second, in the end every ten; one or two calls a poll when something ended, else one. The
-    /// first poll is a second after the call: nothing has ended sooner.
+    /// first poll is a second after the call: nothing has ended sooner. Of what SSM has lost sight of the node is asked.
     ///
     /// # Errors
     /// What AWS refuses; and what it fails to answer for two minutes on end.
@@ -174,7 +174,10 @@ impl<C: Clock> Shell for SsmShell<C> {
         if let (Some(verbs), Some(command)) = (self.verbs, journal::found(ticket)) {
             return self.wait_for_found(verbs, &node.id, &command).await;
         }
-        poll::wait(&self.clients, &self.clock, &node.id, ticket).await
+        match poll::wait(&self.clients, &self.clock, &node.id, ticket).await? {
+            lost @ Delivery::Unknown(_) => Ok(self.or_found(&node.id, ticket, lost).await),
+            delivery => Ok(delivery),
+        }
     }
 
     /// Before delivery: `CancelCommand`, best effort. After it: the wrapper's `stop` where there is one

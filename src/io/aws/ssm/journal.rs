@@ -95,6 +95,31 @@ impl<C: Clock> SsmShell<C> {
         })
     }
 
+    /// How an attempt ended that was sent from here and that the executor has lost sight of: the node may know. Where it
+    /// does not, or cannot be asked, `lost` stands.
+    pub(super) async fn or_found(
+        &self,
+        node: &NodeId,
+        ticket: &Ticket,
+        lost: Delivery,
+    ) -> Delivery {
+        let sent = poll::invocation(&self.clients, node, ticket).await;
+        let sent = sent.ok().flatten();
+        let comment = sent.as_ref().and_then(|sent| sent.comment());
+        let command = comment.and_then(|it| Command::parse_comment(it, Activity::InProgress));
+        let Some((verbs, command)) = self.verbs.zip(command) else {
+            return lost;
+        };
+        match self.wait_for_found(verbs, node, &command).await {
+            Ok(found @ Delivery::Ended { .. }) => found,
+            Ok(_) => lost,
+            Err(error) => {
+                tracing::debug!(node = %node, error = %error, "what SSM shows has to do");
+                lost
+            }
+        }
+    }
+
     /// Ends what a run has under way on a node.
     pub(super) async fn stop_run(
         &self,
