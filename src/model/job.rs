@@ -193,6 +193,13 @@ pub struct Step {
     pub retries: u32,
 }
 
+impl Step {
+    /// Whether it reboots its node.
+    pub fn reboots(&self) -> bool {
+        matches!(self.action, StepAction::Reboot { .. })
+    }
+}
+
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepAction {
