@@ -37,7 +37,7 @@ pub const SCRIPT_MAX: usize = 40 * 1024;
 /// The most bytes of the whole text: what an SSM document may have, less what stands around it there.
 pub const TEXT_MAX: usize = 64 * 1024 - 1;
 /// How long a node waits until it reboots, in seconds: so long its answer may take to the transport's other end. One that
-/// is lost all the same costs time, and nothing else.
+/// is lost all the same costs time, and nothing else. (A test's node may wait for another time.)
 const REBOOT_DELAY: u64 = 10;
 /// How long a step that is being ended may take until it is killed.
 pub const GRACE: Duration = Duration::from_secs(30);
@@ -217,8 +217,12 @@ fn variables(order: &Order, state_dir: &str) -> String {
     };
     let reboot = match order.deed {
         Deed::Run => "rs_reboot=".to_owned(),
-        Deed::Reboot { begun: false } => format!("rs_reboot=yes rs_delay={REBOOT_DELAY}"),
-        Deed::Reboot { begun: true } => format!("rs_reboot=again rs_delay={REBOOT_DELAY}"),
+        Deed::Reboot { begun: false } => {
+            format!("rs_reboot=yes rs_delay=${{rs_delay:-{REBOOT_DELAY}}}")
+        }
+        Deed::Reboot { begun: true } => {
+            format!("rs_reboot=again rs_delay=${{rs_delay:-{REBOOT_DELAY}}}")
+        }
     };
     format!(
         "rs_job={job} rs_run={run} rs_claim={claim} rs_step={step} rs_attempt={attempt} rs_fence={fence}\n\

@@ -1,9 +1,8 @@
 //! A job: what is done to which nodes, how often, and how many at once. Valid by construction.
 //!
-//! [`mod@file`] makes it from a job file's text; [`support`] says what of it this version does not do yet.
+//! [`mod@file`] makes it from a job file's text.
 
 pub mod file;
-pub mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

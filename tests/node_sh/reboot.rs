@@ -39,11 +39,12 @@ fn reboots(node: &Node) -> usize {
 
 /// A send to a node that reboots by this command, after so many seconds.
 fn text(node: &Node, order: &Order, by: &str, delay: u32) -> String {
-    let dir = node.dir.path().display();
-    let text = node.text(order);
-    assert!(order.deed == Deed::Run || text.contains(" rs_delay=10\n"));
-    let text = text.replace(" rs_delay=10\n", &format!(" rs_delay={delay}\n"));
-    format!("{}{text}", own(&dir.to_string(), by))
+    let dir = node.dir.path().display().to_string();
+    format!(
+        "rs_delay={delay}; export rs_delay\n{}{}",
+        own(&dir, by),
+        node.text(order)
+    )
 }
 
 fn own(dir: &str, by: &str) -> String {
