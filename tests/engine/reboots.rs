@@ -116,7 +116,7 @@ fn a_node_that_stays_away_is_not_back_when_its_time_is_over() {
     let (round, events) = once(&world, &rules(patching(0)));
     assert_eq!((round.counts.failed, round.counts.committed), (1, 0));
     let fail = Fail::parse(&fail(&world).expect("it failed")).expect("readable");
-    assert_eq!((fail.step, fail.reason.to_string()), (2, "not-back".into()));
+    assert_eq!((fail.step, fail.reason.clone()), (2, "not-back".to_owned()));
     let outcomes: Vec<_> = events
         .iter()
         .filter_map(|event| match &event.kind {

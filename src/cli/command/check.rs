@@ -65,7 +65,7 @@ async fn as_json(context: &Context, good: &[Loaded], wrong: &[Failure], with_liv
         exit = exit.worse(failure.exit());
         match failure {
             Failure::Files(all) => {
-                files.extend(all.iter().map(|problems| file(context, problems, None)))
+                files.extend(all.iter().map(|problems| file(context, problems, None)));
             }
             Failure::Usage { message, .. } => {
                 files.push(json!({ "ok": false, "errors": [{ "message": message }] }));

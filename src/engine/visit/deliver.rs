@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::model::backoff::backoff;
 use crate::model::node::{Handle, Node};
 use crate::model::outcome::Delivery;
-use crate::model::span::short_span;
 use crate::model::time::{Moment, Now, elapsed};
 use crate::port::{Clock, Deed, ErrorKind, Order, PortError, Shell, Ticket, WriteError};
 
@@ -55,13 +54,20 @@ struct Patience {
     in_trouble: Duration,
     /// Whatever is answered.
     at_most: Moment,
+    /// What is said then.
+    over: &'static str,
 }
+
+const NO_END: &str =
+    "its executor has not said how it ended, long after the latest end that it can have";
+const NO_ANSWER: &str = "the node has not answered since it was asked whether it is back";
 
 impl Patience {
     fn of_reboot(self, now: Moment) -> Self {
         Self {
             in_trouble: self.in_trouble.min(REBOOT_ANSWER),
             at_most: self.at_most.min(now.plus(REBOOT_ANSWER)),
+            over: NO_ANSWER,
         }
     }
 }
@@ -92,6 +98,7 @@ pub(super) async fn deliver<S: Shell, C: Clock>(
     let patience = Patience {
         in_trouble: order.timeout + END_WITHIN,
         at_most: Moment::MAX,
+        over: NO_END,
     };
     let patience = match order.deed {
         Deed::Run => patience,
@@ -117,6 +124,7 @@ pub(super) async fn attach<S: Shell, C: Clock>(
     let patience = Patience {
         in_trouble: left,
         at_most: now.boot.plus(left),
+        over: NO_END,
     };
     let patience = if reboots {
         patience.of_reboot(now.boot)
@@ -162,10 +170,7 @@ async fn watch<S: Shell, C: Clock>(
                 }
             }
             () = clock.sleep_until(patience.at_most) => {
-                let after = short_span(REPORT_WITHIN);
-                return Delivery::Unknown(format!(
-                    "its executor has not said how it ended {after} after the latest end that it can have"
-                ));
+                return Delivery::Unknown(patience.over.to_owned());
             }
         }
     }

@@ -144,17 +144,15 @@ impl<'a, P: Ports> Visit<'a, P> {
         let definition = engine.rules.job.step(step)?;
         let name = definition.name.clone();
         let order = self.order(definition, step, attempt);
-        let began = match self.began.filter(|_| self.run.asks_after_reboot()) {
-            Some(before) => before,
-            None => {
-                self.tell(EventKind::StepStarted {
-                    step,
-                    name: name.clone(),
-                    attempt,
-                });
-                now
-            }
-        };
+        let before = self.began.filter(|_| self.run.asks_after_reboot());
+        if before.is_none() {
+            self.tell(EventKind::StepStarted {
+                step,
+                name: name.clone(),
+                attempt,
+            });
+        }
+        let began = before.unwrap_or(now);
         self.began = Some(began);
         let told = Rc::new(Told::nothing());
         let (shared, node, on) = (Rc::clone(&told), self.node.clone(), definition.on);

@@ -63,7 +63,7 @@ impl<P: Ports> Visit<'_, P> {
         match told.or(ended.cancelled.then_some(outcome)) {
             Some(end) => self.tell(ended.event(end)),
             None => {
-                tracing::info!(node = %self.node.id, said = %outcome, "the reboot is asked after")
+                tracing::info!(node = %self.node.id, said = %outcome, "the reboot is asked after");
             }
         }
         let not_after = match ended.whose {
