@@ -1,5 +1,6 @@
 # What runs on a node: POSIX sh, for dash, bash and busybox alike. This file is what the verbs share, which have a file
-# each: node/exec.sh, node/look.sh, node/stop.sh; and node/reboot.sh is what `exec` needs to reboot the node besides.
+# each: node/exec.sh, node/look.sh, node/stop.sh. What a reboot adds is in node/pending.sh and node/reboot.sh; where it is not
+# wanted, `wrapper.rs` puts functions that do nothing in its place.
 #
 # `wrapper.rs` puts it, without its comments, behind variables that say what is wanted, and calls the verb on the last
 # line: a text that was cut short by its transport does nothing. All names begin with `rs_`, because setting a variable
@@ -88,13 +89,6 @@ rs_runs() {
     # A younger process has this id: the kernel would not have given it away while the group lived.
     ! rs_stat "/proc/$rs_group/stat" || [ "$rs_born" = "$rs_was" ] || return
     rs_alive "$rs_group"
-} 2>/dev/null
-
-# Whether an attempt reboots the node, or has done so and goes on when it is sent again. $1: its directory.
-rs_pending() {
-    rs_old='' rs_why=''
-    [ ! -e "$1/result" ] && read -r rs_old <"$1/reboot" && read -r rs_why <"$1/stop" && [ -z "$rs_why" ] || return
-    [ "$rs_old" != "$rs_boot" ] || rs_runs "$1"
 } 2>/dev/null
 
 # Ends a process group: TERM, and KILL after a while. $1: the group. (`kill -TERM -n` is the one way to name a group
@@ -218,16 +212,13 @@ rs_keep() {
 rs_attach() {
     rs_waits=0
     while [ ! -e "$rs_dir/result" ] && rs_runs "$rs_dir"; do
-        [ -z "${rs_reboot-}" ] || ! rs_pending "$rs_dir" || [ "$rs_old" != "$rs_boot" ] || break
+        ! rs_leaves || break
         rs_blink
         rs_waits=$((rs_waits + 1))
         [ "$rs_waits" -lt 50 ] || rs_blinks=5
     done
-    rs_other=
-    if rs_pending "$rs_dir" && read -r rs_other <"$rs_dir/record"; then
-        rs_line "$rs_other" rebooting ''
-        exit 0
-    elif ! rs_ended "$rs_dir"; then
+    rs_tell
+    if ! rs_ended "$rs_dir"; then
         printf 'roundsman: there is no record in %s\n' "$rs_dir" >&2
         exit 73
     fi

@@ -46,7 +46,11 @@ pub const STATE_DIR: &str = "/var/lib/roundsman";
 
 const NODE_SH: &str = include_str!("node.sh");
 const EXEC_SH: &str = include_str!("node/exec.sh");
+const PENDING_SH: &str = include_str!("node/pending.sh");
 const REBOOT_SH: &str = include_str!("node/reboot.sh");
+/// What stands for the two where nothing reboots, and for the second where nothing is started.
+const NO_REBOOT: &str = "rs_tell() { :; }\nrs_back() { false; }\nrs_over() { :; }\n";
+const NOT_SENT: &str = "rs_leaves() { false; }\n";
 const LOOK_SH: &str = include_str!("node/look.sh");
 const STOP_SH: &str = include_str!("node/stop.sh");
 const RESET_SH: &str = include_str!("node/reset.sh");
@@ -94,8 +98,9 @@ pub fn compose(order: &Order, state_dir: &str) -> Result<String, TooLarge> {
     text.push_str(&format!("rs_code() {{\ncat <<'{END}'\n"));
     text.push_str(&variables(order, state_dir));
     text.push_str(&code(EXEC_SH));
-    if order.deed != Deed::Run {
-        text.push_str(&body(REBOOT_SH));
+    match order.deed {
+        Deed::Run => text.push_str(&[NO_REBOOT, NOT_SENT].concat()),
+        Deed::Reboot { .. } => text.push_str(&(body(PENDING_SH) + &body(REBOOT_SH))),
     }
     text.push_str(&format!("{END}\n}}\n"));
     text.push_str(&format!("rs_payload() {{\nbase64 -d <<'{END}'\n"));
@@ -171,7 +176,7 @@ pub fn compose_wait(command: &Command, state_dir: &str) -> String {
         command.step,
         command.attempt,
         found(Some(command), None, state_dir),
-        code(LOOK_SH)
+        looking()
     )
 }
 
@@ -182,7 +187,7 @@ pub fn compose_look(since: Timestamp, state_dir: &str) -> String {
         "# roundsman look\nrs_since={}\n{}{}rs_look\n",
         since.as_second(),
         found(None, None, state_dir),
-        code(LOOK_SH)
+        looking()
     )
 }
 
@@ -216,17 +221,17 @@ fn variables(order: &Order, state_dir: &str) -> String {
         Fence::Off => "off",
     };
     let reboot = match order.deed {
-        Deed::Run => "rs_reboot=".to_owned(),
+        Deed::Run => String::new(),
         Deed::Reboot { begun: false } => {
-            format!("rs_reboot=yes rs_delay=${{rs_delay:-{REBOOT_DELAY}}}")
+            format!("rs_reboot=yes rs_delay=${{rs_delay:-{REBOOT_DELAY}}}\n")
         }
         Deed::Reboot { begun: true } => {
-            format!("rs_reboot=again rs_delay=${{rs_delay:-{REBOOT_DELAY}}}")
+            format!("rs_reboot=again rs_delay=${{rs_delay:-{REBOOT_DELAY}}}\n")
         }
     };
     format!(
         "rs_job={job} rs_run={run} rs_claim={claim} rs_step={step} rs_attempt={attempt} rs_fence={fence}\n\
-         {reboot}\n\
+         {reboot}\
          rs_timeout={} rs_grace={} rs_not_after={} rs_until={} rs_ends={}\n\
          rs_sha256={}\n\
          rs_state={}\n",
@@ -260,6 +265,11 @@ fn found(command: Option<&Command>, claim: Option<ClaimId>, state_dir: &str) -> 
         quote(state_dir)
     );
     text
+}
+
+/// The code of `look`.
+fn looking() -> String {
+    code(LOOK_SH) + &body(PENDING_SH) + NOT_SENT
 }
 
 /// `node.sh` and a verb, without comments and indentation, which take room and tell the node nothing.
@@ -333,12 +343,26 @@ pub(crate) mod tests {
 
     #[test]
     fn the_largest_script_fits_and_one_byte_more_does_not() {
-        let text = compose(&order(&"x".repeat(SCRIPT_MAX)), STATE_DIR).expect("fits");
-        assert!(
-            text.len() < 64 * 1024 - 1_500,
-            "room for the environment: {}",
-            text.len()
-        );
+        // With the longest that every step finds in its environment; a name for people is a tag's value.
+        let mut largest = order(&"x".repeat(SCRIPT_MAX));
+        for (name, length) in [
+            ("NODE", 19),
+            ("NAME", 256),
+            ("ADDRESS", 39),
+            ("ZONE", 20),
+            ("JOB", 40),
+            ("TASK", 20),
+            ("RUN", 26),
+            ("CLAIM", 26),
+            ("STEP", 3),
+            ("ATTEMPT", 4),
+            ("LAST", 20),
+        ] {
+            let value = "v".repeat(length);
+            largest.env.insert(format!("ROUNDSMAN_{name}"), value);
+        }
+        let text = compose(&largest, STATE_DIR).expect("fits");
+        assert!(text.len() < 64 * 1024 - 150, "all of it: {}", text.len());
         let error = compose(&order(&"x".repeat(SCRIPT_MAX + 1)), STATE_DIR);
         assert_eq!(
             error,

@@ -1,6 +1,7 @@
 //! Steps that reboot the node. What reboots here is the test's own: a boot id in a file, and a command that changes it.
 
 use std::process::Output;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use roundsman::model::id::ClaimId;
@@ -9,6 +10,7 @@ use roundsman::model::outcome::Outcome;
 use roundsman::port::{Deed, Order};
 use rustix::process::{Signal, kill_process, kill_process_group};
 
+use crate::gaps::{VICTIMS, Victim, shims};
 use crate::support::{Node, alive, each_shell, order, pid_in, poll};
 
 /// Reboots like this machine would: all that runs there is gone, and there is another boot id.
@@ -271,7 +273,7 @@ fn a_node_that_has_lost_its_journal_is_not_rebooted_again() {
         down(node, 1);
         std::fs::remove_dir_all(node.state()).expect("there");
         let (code, outcome, output) = send(node, &again(&step), GOES_DOWN);
-        assert_eq!((code, outcome), (Some(73), Outcome::NotBack));
+        assert_eq!((code, outcome), (Some(1), Outcome::NotBack));
         assert!(output.contains("does not have that any more"), "{output}");
         assert_eq!(reboots(node), 1);
     });
@@ -305,5 +307,62 @@ fn a_stop_or_a_later_claim_before_the_reboot_keeps_the_node_up() {
         poll("the result", || result.exists().then_some(()));
         assert_eq!(send(node, &later, GOES_DOWN).1, Outcome::Ok);
         assert_eq!(reboots(node), 0);
+    });
+}
+
+/// One send with a kill at command `at`, and more without one; how many commands the first had.
+fn gap(node: &Node, victim: Victim, at: usize) -> usize {
+    let dir = node.dir.path();
+    let what = format!("{:?}, {victim:?} at command {at}", node.shell);
+    let step = Order {
+        timeout: Duration::from_secs(8),
+        ..reboot("true")
+    };
+    let path = format!(
+        "PATH='{}':/usr/bin:/bin\n{}",
+        shims(dir, victim, at).display(),
+        text(node, &step, GOES_DOWN, 0)
+    );
+    drop(node.run_text(&path));
+    let end = poll(&what, || {
+        let outcome = send(node, &step, GOES_DOWN).1;
+        // Killed between saying that it reboots and doing so, the node is left to the time of the step.
+        let stuck = node.attempt_dir(&step).join("going").exists() && reboots(node) == 0;
+        (outcome != Outcome::Rebooting || stuck).then_some(outcome)
+    });
+    match end {
+        Outcome::Ok => assert_eq!(reboots(node), 1, "{what}"),
+        Outcome::Interrupted => assert_eq!(reboots(node), 0, "{what}"),
+        Outcome::Rebooting | Outcome::Failed | Outcome::NotBack => {
+            assert!(reboots(node) <= 1, "{what}: {end}");
+        }
+        other => panic!("{what}: {other}"),
+    }
+    let counted = std::fs::read_dir(dir.join("counted")).expect("there");
+    counted.count()
+}
+
+#[test]
+fn killed_at_any_command_a_node_reboots_at_most_once() {
+    let shell: &'static [&'static str] = &["sh"];
+    let node = || Node {
+        shell,
+        dir: tempfile::TempDir::new().expect("a directory"),
+    };
+    let all = gap(&node(), Victim::Command, 0);
+    assert!((20..200).contains(&all), "{all} commands");
+    let cases: Vec<(Victim, usize)> = VICTIMS
+        .into_iter()
+        .flat_map(|victim| (1..=all + 2).map(move |at| (victim, at)))
+        .collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some((victim, at)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    gap(&node(), *victim, *at);
+                }
+            });
+        }
     });
 }

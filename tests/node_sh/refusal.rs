@@ -135,6 +135,7 @@ fn shellcheck_finds_nothing() {
             "sh",
             "src/io/node/exec.sh",
             "src/io/node/look.sh",
+            "src/io/node/pending.sh",
             "src/io/node/reboot.sh",
             "src/io/node/reset.sh",
             "src/io/node/stop.sh",

@@ -28,8 +28,8 @@ rs_lower() {
 }
 
 # Ends the step when its time is over; until then it keeps the output from filling the disk. By the kernel's uptime, since
-# a clock may be set, and a `sleep` be killed. The arguments: this function's name, and the
-# seconds.
+# a clock may be set, and a `sleep` be killed. The arguments: this function's name, the
+# seconds, and what the end is called.
 rs_clock() {
     rs_begin
     rs_timeout=$2
@@ -46,8 +46,7 @@ rs_clock() {
             cat "$rs_dir/tail" >"$rs_dir/output"
         }
     done
-    if [ -n "$rs_reboot" ]; then rs_x=not-back; else rs_x=timed-out; fi
-    rs_end "$rs_dir" "$rs_x"
+    rs_end "$rs_dir" "${3:-timed-out}"
 }
 
 # Ends the supervisor: something else runs here. Names it.
@@ -56,11 +55,6 @@ rs_busy() {
         [ ! -e "$rs_each/record" ] || [ -e "$rs_each/result" ] || printf '%s ' "${rs_each##*/}"
     done
     exit 75
-}
-
-# Whether the attempt has rebooted the node, and nothing of it runs yet.
-rs_back() {
-    [ -n "$rs_reboot" ] && rs_pending "$rs_dir" && [ "$rs_old" != "$rs_boot" ] && ! rs_runs "$rs_dir"
 }
 
 # Takes the kernel lock for as long as this process lives, or ends it: with 0 when the same attempt runs already.
@@ -126,18 +120,17 @@ rs_supervise() {
     [ "$(date +%s)" -le "$rs_not_after" ] || exit 77
     find "$rs_all/." "$rs_state/new/." ! -name . -prune -mtime +30 -exec rm -rf {} + 2>/dev/null
     read -r rs_text </proc/self/stat && printf '%s\n' "$rs_text" >"$rs_new/supervisor" || exit 73
-    [ ! -e "$rs_dir" ] || rs_return "$@"
+    rs_over "$@"
     rs_keep || exit 0
-    rs_sync "$rs_dir"/re* "$rs_dir" "$rs_all"
-    [ -z "$rs_reboot" ] || rs_leave
+    rs_sync "$rs_dir/record" "$rs_dir" "$rs_all"
     rs_tick "$rs_timeout"
     rs_run "$@"
     rs_settle
 }
 
-# Starts the clock. $1: after how many seconds it ends the step.
+# Starts the clock. The arguments: after how many seconds it ends the step, and what that is called.
 rs_tick() {
-    setsid sh "$rs_dir/code" clock "$1" </dev/null >/dev/null 2>&1 9>&- &
+    setsid sh "$rs_dir/code" clock "$@" </dev/null >/dev/null 2>&1 9>&- &
     rs_clock=$!
 }
 
@@ -167,8 +160,7 @@ rs_trim() {
 # Stores what is sent in the new directory.
 rs_store() {
     # shellcheck disable=SC2016 # for the file
-    rs_make && rs_payload >"$rs_new/script" && rs_code >"$rs_new/code" && printf '%s\n' 'rs_$1 "$@"' >>"$rs_new/code" &&
-        { [ -z "$rs_reboot" ] || printf '%s\n' "$rs_boot" >"$rs_new/reboot"; }
+    rs_make && rs_payload >"$rs_new/script" && rs_code >"$rs_new/code" && printf '%s\n' 'rs_$1 "$@"' >>"$rs_new/code"
 }
 
 rs_exec() {
@@ -184,8 +176,6 @@ rs_exec() {
         rs_cannot "no place to keep state: $rs_error"
     }
     [ ! -e "$rs_dir" ] || rs_back || rs_attach
-    [ "$rs_reboot" != again ] || [ -e "$rs_dir" ] ||
-        rs_refuse 73 not-back "it was told to reboot, and $rs_state does not have that any more: is that kept over a reboot?"
     rs_new=$rs_state/new/$rs_name.${$}
     rs_error=$(rs_store 2>&1) || rs_cannot "it could not be stored: $rs_error"
     if command -v sha256sum >/dev/null; then

@@ -1,6 +1,6 @@
 # What `exec` needs besides for a step that reboots the node. One attempt goes over the reboot:
 #
-#   first send     recorded with the boot id, answered with `rebooting`; `rs_leave` reboots the node a moment later
+#   first send     recorded with the boot id, answered with `rebooting`; `rs_down` reboots the node a moment later
 #   every other    answered with `rebooting` until the boot id is another one, and never a second reboot
 #   the first of   `rs_return` runs the script, which says that the node is ready, again and again until it succeeds or
 #   these after    the step's time is over, and records the result. Nothing is lost when it is killed: then it is asked
@@ -15,9 +15,29 @@ rs_halts() {
     [ -n "$rs_why" ]
 }
 
-# Leaves the kernel lock and the reboot to a process that stays until it is ended by it. The supervisor ends here: what
-# has started it tells its transport first.
-rs_leave() {
+# Whether the own attempt is about to reboot the node: then whoever has sent it is told so, and waits for nothing.
+rs_leaves() {
+    rs_pending "$rs_dir" && [ "$rs_old" = "$rs_boot" ]
+}
+
+# Whether it has rebooted the node, and nothing of it runs yet.
+rs_back() {
+    rs_pending "$rs_dir" && [ "$rs_old" != "$rs_boot" ] && ! rs_runs "$rs_dir"
+}
+
+# The way of a supervisor from where it would start the step, of which it does not come back. The arguments: the
+# environment and interpreter of the script.
+rs_over() {
+    [ ! -e "$rs_dir" ] || rs_return "$@"
+    printf '%s\n' "$rs_boot" >"$rs_new/reboot" || exit 73
+    rs_keep || exit 0
+    rs_sync "$rs_dir/record" "$rs_dir/reboot" "$rs_dir" "$rs_all"
+    if [ "$rs_reboot" = again ]; then
+        echo "it was told to reboot, and $rs_state does not have that any more: is that kept over a reboot?" >"$rs_dir/output"
+        rs_how=not-back rs_status=
+        rs_note
+    fi
+    # What stays until the reboot ends it has the kernel lock too. What started this supervisor can tell its transport now.
     rs_down </dev/null >/dev/null 2>&1 &
     rs_stat "/proc/$!/stat" && printf '%s\n' "$rs_text" 1<>"$rs_dir/supervisor"
     exit 0
@@ -64,7 +84,7 @@ rs_return() {
     rs_x=${rs_other##* began=} rs_x=$((${rs_x%% *} + rs_timeout - $(date +%s)))
     [ "$rs_x" -ge 30 ] || rs_x=30
     [ "$rs_x" -lt "$rs_timeout" ] || rs_x=$rs_timeout
-    rs_tick "$rs_x"
+    rs_tick "$rs_x" not-back
     rs_how=ok rs_status=0
     while [ -s "$rs_dir/script" ]; do
         : >"$rs_dir/output"
