@@ -169,6 +169,20 @@ pub trait Store {
     ) -> Result<T, PortError>;
 }
 
+/// What an order has its node do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deed {
+    /// Execute the script.
+    Run,
+    /// Reboot, and then execute the script until it succeeds; an empty one: only reboot. Sent again, it goes on where it
+    /// is: a node that has begun the attempt does not reboot for it again.
+    Reboot {
+        /// Whether the node is known to have begun it: then one that does not know of it has lost its journal, and is
+        /// not to reboot either.
+        begun: bool,
+    },
+}
+
 /// One attempt at one step, ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
@@ -184,6 +198,8 @@ pub struct Order {
     pub attempt: u32,
     /// Where it runs.
     pub on: On,
+    /// What is done.
+    pub deed: Deed,
     /// The script.
     pub script: String,
     /// What it finds in its environment: `ROUNDSMAN_…` and the job's own.

@@ -8,6 +8,8 @@ mod bad_input;
 mod folder;
 #[path = "cli/operate.rs"]
 mod operate;
+#[path = "cli/reboots.rs"]
+mod reboots;
 #[path = "cli/runs.rs"]
 mod runs;
 #[path = "cli/signals.rs"]

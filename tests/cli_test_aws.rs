@@ -12,6 +12,8 @@ mod errors;
 mod kills;
 #[path = "cli_aws/leases.rs"]
 mod leases;
+#[path = "test_aws/reboots.rs"]
+mod reboots;
 #[path = "cli_aws/runs.rs"]
 mod runs;
 #[path = "cli_aws/site.rs"]

@@ -8,6 +8,8 @@ mod contention;
 mod deaths;
 #[path = "engine/parking.rs"]
 mod parking;
+#[path = "engine/reboots.rs"]
+mod reboots;
 #[path = "engine/signals.rs"]
 mod signals;
 #[path = "engine/stopping.rs"]
@@ -40,7 +42,7 @@ use roundsman::model::span::parse_span;
 use roundsman::model::tag::Keys;
 use roundsman::model::time::{elapsed, format_stamp, later};
 use roundsman::model::view::Rules;
-use roundsman::port::{Clock, Consistency, ErrorKind, Offset, PortError, WriteError};
+use roundsman::port::{Clock, Consistency, Deed, ErrorKind, Offset, PortError, WriteError};
 
 fn node(id: &str, tags: &[(&str, &str)]) -> Node {
     Node {

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 
 use roundsman::model::decide::{Wish, decide};
 use roundsman::model::id::NodeId;
-use roundsman::model::job::Job;
 use roundsman::model::job::file::{Context, parse};
-use roundsman::model::job::support::refusals;
+use roundsman::model::job::{Job, StepAction};
 use roundsman::model::node::{Agent, Node, Service};
 use roundsman::model::reason::Reason;
 use roundsman::model::rule::Without;
@@ -153,13 +152,18 @@ fn the_repair_template_is_what_the_documentation_promises() {
 }
 
 #[test]
-fn only_what_needs_a_reboot_waits_for_a_later_version() {
-    let refused: Vec<PathBuf> = files("jobs")
+fn the_patching_template_reboots_and_asks_whether_the_node_is_back() {
+    let path = files("jobs")
         .into_iter()
-        .filter(|path| !refusals(&load(path, ProviderKind::Aws)).is_empty())
-        .collect();
-    assert_eq!(refused.len(), 1, "{refused:?}");
-    assert!(refused[0].ends_with("os-patching.toml"));
+        .find(|path| path.ends_with("os-patching.toml"))
+        .expect("it is there");
+    let job = load(&path, ProviderKind::Aws);
+    let reboots: Vec<_> = job.steps.iter().filter(|step| step.reboots()).collect();
+    assert_eq!(reboots.len(), 1);
+    assert!(matches!(
+        &reboots[0].action,
+        StepAction::Reboot { ready: Some(ready) } if ready.contains("multi-user.target")
+    ));
 }
 
 #[test]

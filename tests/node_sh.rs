@@ -8,6 +8,8 @@ mod fence;
 mod gaps;
 #[path = "node_sh/payload.rs"]
 mod payload;
+#[path = "node_sh/reboot.rs"]
+mod reboot;
 #[path = "node_sh/refusal.rs"]
 mod refusal;
 #[path = "node_sh/stop.rs"]

@@ -132,6 +132,8 @@ struct Visit<'a, P: Ports> {
     commands: Vec<Command>,
     /// When the lease was first held.
     held_at: Option<Moment>,
+    /// When the step under way, or the last one, was begun: a reboot is asked after by more than one send.
+    began: Option<Moment>,
     /// When the last step had ended.
     done_at: Option<crate::model::time::Now>,
     urgency: Urgency,
@@ -287,6 +289,7 @@ impl<'a, P: Ports> Visit<'a, P> {
             halting: begin.stops.map(Halting::new),
             abandoned,
             held_at: None,
+            began: None,
             done_at: None,
             urgency: Urgency::Go,
             told_at: Moment::MAX,

@@ -1,5 +1,6 @@
 # What runs on a node: POSIX sh, for dash, bash and busybox alike. This file is what the verbs share, which have a file
-# each: node/exec.sh, node/look.sh, node/stop.sh.
+# each: node/exec.sh, node/look.sh, node/stop.sh. What a reboot adds is in node/pending.sh and node/reboot.sh; where it is not
+# wanted, `wrapper.rs` puts functions that do nothing in its place.
 #
 # `wrapper.rs` puts it, without its comments, behind variables that say what is wanted, and calls the verb on the last
 # line: a text that was cut short by its transport does nothing. All names begin with `rs_`, because setting a variable
@@ -16,6 +17,8 @@
 #   output      what the step prints, both streams
 #   stop        why the step is being ended, when it is: timed-out or interrupted
 #   result      the result line, once there is one; until then its room, so that a full disk cannot lose it
+#   reboot      of a step that reboots the node: the boot id from before. Under another one the same attempt goes on
+#   going       the same, when the node has been told to reboot
 # Beside them: `mark`, the highest claim id that was here, under `mark.lock`; and `lock`, the kernel lock.
 #
 # shellcheck shell=sh disable=SC2154,SC2034
@@ -73,6 +76,8 @@ rs_runs() {
     *" boot=$rs_boot "*) ;;
     *) return 1 ;;
     esac
+    # What has told the node to reboot may be among the first things that the reboot ends.
+    [ ! -e "$1/going" ] || [ "$(date +%s)" -gt "${rs_other##* ends=}" ] || return 0
     if rs_stat "$1/supervisor"; then
         rs_was=$rs_born
         ! rs_stat "/proc/$rs_pid/stat" || [ "$rs_is" = Z ] || [ "$rs_born" != "$rs_was" ] || return 0
@@ -167,7 +172,8 @@ rs_sync() {
 rs_begin() {
     umask 077
     rs_new='' rs_boot='' rs_holds='' rs_flock=''
-    read -r rs_boot </proc/sys/kernel/random/boot_id
+    # Only a test's node has another file.
+    read -r rs_boot <"${rs_boot_file:-/proc/sys/kernel/random/boot_id}"
     rs_boot=${rs_boot:--}
     rs_all=$rs_state/attempts
     rs_name=$rs_run.$rs_step.$rs_attempt
@@ -201,14 +207,17 @@ rs_keep() {
 }
 
 # Waits until an attempt that was begun here has ended, and tells how. A send that was delivered twice runs the step
-# once, and both are told; whoever is told `busy` would send it anew, beside the one that runs.
+# once, and both are told; whoever is told `busy` would send it anew, beside the one that runs. A reboot is not waited
+# for by who has sent it: an answer after it would be none.
 rs_attach() {
     rs_waits=0
     while [ ! -e "$rs_dir/result" ] && rs_runs "$rs_dir"; do
+        ! rs_leaves || break
         rs_blink
         rs_waits=$((rs_waits + 1))
         [ "$rs_waits" -lt 50 ] || rs_blinks=5
     done
+    rs_tell
     if ! rs_ended "$rs_dir"; then
         printf 'roundsman: there is no record in %s\n' "$rs_dir" >&2
         exit 73

@@ -9,6 +9,10 @@
 //!   started, for certain (no place to keep state, a tool missing, a text damaged on its way), the line says
 //!   `undelivered`, and the exit status is 73. When an earlier send of the same attempt has been there and cannot be
 //!   asked, 73 comes without a line: nobody can say.
+//!   An order that reboots the node ([`Deed::Reboot`]) is one attempt, and one record, from the boot id before it to the
+//!   end of its script: the first send is answered with the state `rebooting` before the node goes down, and whoever
+//!   sends the same attempt again is answered like that too until there is another boot id; then that send executes the
+//!   script, until it succeeds. So it has no number of its own, and needs none.
 //! - `look` ([`compose_look`], [`compose_wait`]) reads the journal, which [`crate::model::journal`] understands.
 //! - `stop` ([`compose_stop`], [`compose_stop_run`]) ends one attempt, or what a run has under way.
 
@@ -26,12 +30,15 @@ use crate::model::job::Fence;
 use crate::model::node::Command;
 use crate::model::run::latest_end;
 use crate::model::time::{ceil_second, format_stamp};
-use crate::port::{Halt, Order};
+use crate::port::{Deed, Halt, Order};
 
 /// The most bytes of a step's script.
 pub const SCRIPT_MAX: usize = 40 * 1024;
 /// The most bytes of the whole text: what an SSM document may have, less what stands around it there.
 pub const TEXT_MAX: usize = 64 * 1024 - 1;
+/// How long a node waits until it reboots, in seconds: so long its answer may take to the transport's other end. One that
+/// is lost all the same costs time, and nothing else. (A test's node may wait for another time.)
+const REBOOT_DELAY: u64 = 10;
 /// How long a step that is being ended may take until it is killed.
 pub const GRACE: Duration = Duration::from_secs(30);
 /// Where nodes keep their state, unless they are this machine.
@@ -39,6 +46,11 @@ pub const STATE_DIR: &str = "/var/lib/roundsman";
 
 const NODE_SH: &str = include_str!("node.sh");
 const EXEC_SH: &str = include_str!("node/exec.sh");
+const PENDING_SH: &str = include_str!("node/pending.sh");
+const REBOOT_SH: &str = include_str!("node/reboot.sh");
+/// What stands for the two where nothing reboots, and for the second where nothing is started.
+const NO_REBOOT: &str = "rs_tell() { :; }\nrs_back() { false; }\nrs_over() { :; }\n";
+const NOT_SENT: &str = "rs_leaves() { false; }\n";
 const LOOK_SH: &str = include_str!("node/look.sh");
 const STOP_SH: &str = include_str!("node/stop.sh");
 const RESET_SH: &str = include_str!("node/reset.sh");
@@ -86,6 +98,10 @@ pub fn compose(order: &Order, state_dir: &str) -> Result<String, TooLarge> {
     text.push_str(&format!("rs_code() {{\ncat <<'{END}'\n"));
     text.push_str(&variables(order, state_dir));
     text.push_str(&code(EXEC_SH));
+    match order.deed {
+        Deed::Run => text.push_str(&[NO_REBOOT, NOT_SENT].concat()),
+        Deed::Reboot { .. } => text.push_str(&(body(PENDING_SH) + &body(REBOOT_SH))),
+    }
     text.push_str(&format!("{END}\n}}\n"));
     text.push_str(&format!("rs_payload() {{\nbase64 -d <<'{END}'\n"));
     let payload = STANDARD.encode(&order.script);
@@ -160,7 +176,7 @@ pub fn compose_wait(command: &Command, state_dir: &str) -> String {
         command.step,
         command.attempt,
         found(Some(command), None, state_dir),
-        code(LOOK_SH)
+        looking()
     )
 }
 
@@ -171,7 +187,7 @@ pub fn compose_look(since: Timestamp, state_dir: &str) -> String {
         "# roundsman look\nrs_since={}\n{}{}rs_look\n",
         since.as_second(),
         found(None, None, state_dir),
-        code(LOOK_SH)
+        looking()
     )
 }
 
@@ -204,8 +220,18 @@ fn variables(order: &Order, state_dir: &str) -> String {
         Fence::On => "on",
         Fence::Off => "off",
     };
+    let reboot = match order.deed {
+        Deed::Run => String::new(),
+        Deed::Reboot { begun: false } => {
+            format!("rs_reboot=yes rs_delay=${{rs_delay:-{REBOOT_DELAY}}}\n")
+        }
+        Deed::Reboot { begun: true } => {
+            format!("rs_reboot=again rs_delay=${{rs_delay:-{REBOOT_DELAY}}}\n")
+        }
+    };
     format!(
         "rs_job={job} rs_run={run} rs_claim={claim} rs_step={step} rs_attempt={attempt} rs_fence={fence}\n\
+         {reboot}\
          rs_timeout={} rs_grace={} rs_not_after={} rs_until={} rs_ends={}\n\
          rs_sha256={}\n\
          rs_state={}\n",
@@ -241,11 +267,18 @@ fn found(command: Option<&Command>, claim: Option<ClaimId>, state_dir: &str) -> 
     text
 }
 
+/// The code of `look`.
+fn looking() -> String {
+    code(LOOK_SH) + &body(PENDING_SH) + NOT_SENT
+}
+
 /// `node.sh` and a verb, without comments and indentation, which take room and tell the node nothing.
 fn code(verb: &str) -> String {
-    NODE_SH
-        .lines()
-        .chain(verb.lines())
+    body(NODE_SH) + &body(verb)
+}
+
+fn body(file: &str) -> String {
+    file.lines()
         .map(str::trim)
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .fold(String::new(), |text, line| text + line + "\n")
@@ -281,6 +314,7 @@ pub(crate) mod tests {
             step: 1,
             attempt: 1,
             on: On::Node,
+            deed: Deed::Run,
             script: script.to_owned(),
             env: BTreeMap::new(),
             timeout: Duration::from_secs(60),
@@ -309,12 +343,26 @@ pub(crate) mod tests {
 
     #[test]
     fn the_largest_script_fits_and_one_byte_more_does_not() {
-        let text = compose(&order(&"x".repeat(SCRIPT_MAX)), STATE_DIR).expect("fits");
-        assert!(
-            text.len() < 64 * 1024 - 1_500,
-            "room for the environment: {}",
-            text.len()
-        );
+        // With the longest that every step finds in its environment; a name for people is a tag's value.
+        let mut largest = order(&"x".repeat(SCRIPT_MAX));
+        for (name, length) in [
+            ("NODE", 19),
+            ("NAME", 256),
+            ("ADDRESS", 39),
+            ("ZONE", 20),
+            ("JOB", 40),
+            ("TASK", 20),
+            ("RUN", 26),
+            ("CLAIM", 26),
+            ("STEP", 3),
+            ("ATTEMPT", 4),
+            ("LAST", 20),
+        ] {
+            let value = "v".repeat(length);
+            largest.env.insert(format!("ROUNDSMAN_{name}"), value);
+        }
+        let text = compose(&largest, STATE_DIR).expect("fits");
+        assert!(text.len() < 64 * 1024 - 150, "all of it: {}", text.len());
         let error = compose(&order(&"x".repeat(SCRIPT_MAX + 1)), STATE_DIR);
         assert_eq!(
             error,

@@ -1,9 +1,8 @@
 //! A job: what is done to which nodes, how often, and how many at once. Valid by construction.
 //!
-//! [`mod@file`] makes it from a job file's text; [`support`] says what of it this version does not do yet.
+//! [`mod@file`] makes it from a job file's text.
 
 pub mod file;
-pub mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -191,6 +190,13 @@ pub struct Step {
     pub timeout: Duration,
     /// How often it is tried again after an attempt that did not succeed.
     pub retries: u32,
+}
+
+impl Step {
+    /// Whether it reboots its node.
+    pub fn reboots(&self) -> bool {
+        matches!(self.action, StepAction::Reboot { .. })
+    }
 }
 
 /// What a step does.

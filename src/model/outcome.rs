@@ -28,6 +28,11 @@ pub enum Outcome {
     Superseded,
     /// It arrived after its time.
     TooLate,
+    /// The node was told to reboot, or is back and was not asked whether it is ready: no end, the same attempt is sent
+    /// again.
+    Rebooting,
+    /// The node was told to reboot, and was not back, or not ready, in time.
+    NotBack,
     /// Nobody can say. Never read as failed: the step may still be running.
     Unknown,
 }
@@ -58,7 +63,7 @@ pub enum Lease {
 
 impl Outcome {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Ok,
         Self::Failed,
         Self::TimedOut,
@@ -68,6 +73,8 @@ impl Outcome {
         Self::Busy,
         Self::Superseded,
         Self::TooLate,
+        Self::Rebooting,
+        Self::NotBack,
         Self::Unknown,
     ];
 
@@ -86,6 +93,8 @@ impl Outcome {
             Self::Busy =>        row(false, Lease::Goes,           Some(FailReason::Busy),          1),
             Self::Superseded =>  row(false, Lease::Lost,           None,                            4),
             Self::TooLate =>     row(false, Lease::Goes,           Some(FailReason::TooLate),       1),
+            Self::Rebooting =>   row(false, Lease::Goes,           Some(FailReason::NotBack),       1),
+            Self::NotBack =>     row(true, Lease::Goes,            Some(FailReason::NotBack),       1),
             Self::Unknown =>     row(true, Lease::KeptToLatestEnd, Some(FailReason::Unknown),       1),
         }
     }
@@ -102,6 +111,8 @@ impl Outcome {
             Self::Busy => "busy",
             Self::Superseded => "superseded",
             Self::TooLate => "too-late",
+            Self::Rebooting => "rebooting",
+            Self::NotBack => "not-back",
             Self::Unknown => "unknown",
         }
     }
@@ -351,7 +362,11 @@ mod tests {
             let silent = matches!(outcome, Outcome::Ok | Outcome::Superseded);
             assert_eq!(meaning.fail.is_none(), silent, "{outcome}");
             if let Some(reason) = meaning.fail {
-                assert_eq!(reason.label(), outcome.label());
+                let end = match outcome {
+                    Outcome::Rebooting => Outcome::NotBack,
+                    end => end,
+                };
+                assert_eq!(reason.label(), end.label());
             }
         }
         assert!(!Outcome::Busy.meaning().uses_attempt && !Outcome::TooLate.meaning().uses_attempt);

@@ -10,6 +10,7 @@
 //! (`run/adopt.rs`).
 
 mod adopt;
+mod reboot;
 
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::model::node::Command;
 use crate::model::outcome::{Lease, Outcome};
 use crate::model::record::FailReason;
 use crate::model::run::adopt::Past;
+use crate::model::run::reboot::Away;
 use crate::model::time::{Moment, Now, later};
 
 /// How often an outcome that uses no attempt (too late) is answered by sending again.
@@ -56,6 +58,8 @@ pub struct Run {
     not_taken: u32,
     /// How often in a row the node was busy, and until when it is asked again.
     busy: (u32, Option<Moment>),
+    /// The reboot that this attempt has begun, or may have.
+    away: Option<Away>,
     /// When the next attempt may begin.
     not_before: Moment,
     /// The latest possible end of an attempt of which nobody knows how it ended.
@@ -136,6 +140,7 @@ impl Run {
             used: 0,
             not_taken: 0,
             busy: (0, None),
+            away: None,
             not_before: Moment::default(),
             unknown_until: None,
             failure: None,
@@ -176,7 +181,7 @@ impl Run {
     ///
     /// Busy and too late use no attempt. A busy node is asked for the same attempt again while something can run there;
     /// too late is sent anew a bounded number of times. Unknown keeps the lease until the step's latest possible end has
-    /// passed.
+    /// passed. A reboot that has not come to an end is asked after, under its own number ([`Self::amounts_to`]).
     pub fn ended(
         &mut self,
         job: &Job,
@@ -200,7 +205,11 @@ impl Run {
             }
             return;
         }
-        if meaning.lease == Lease::KeptToLatestEnd {
+        let Some(outcome) = self.amounts_to(job, now.wall, outcome) else {
+            self.ask_again(now, &step, outcome, random);
+            return;
+        };
+        if outcome.meaning().lease == Lease::KeptToLatestEnd {
             self.keep_until(latest_end(not_after, step.timeout));
         }
         if self.count(job, &step, outcome) {
@@ -223,6 +232,7 @@ impl Run {
         }
         self.attempt += 1;
         self.not_taken = 0;
+        self.away = None;
         true
     }
 
@@ -315,6 +325,7 @@ impl Run {
         self.used = 0;
         self.not_taken = 0;
         self.busy = (0, None);
+        self.away = None;
         self.not_before = Moment::default();
         let steps = u32::try_from(job.steps.len()).unwrap_or(u32::MAX);
         loop {

@@ -8,7 +8,7 @@ use roundsman::model::id::{ClaimId, Name, RunId};
 use roundsman::model::job::{Fence, On};
 use roundsman::model::node::{Activity, Agent, Command, Evidence, Node, Service};
 use roundsman::model::outcome::Delivery;
-use roundsman::port::{Clock, ErrorKind, Order, PortError, Shell, Store, Ticket, WriteError};
+use roundsman::port::{Clock, Deed, ErrorKind, Order, PortError, Shell, Store, Ticket, WriteError};
 use serde_json::json;
 
 use crate::support::Aws;
@@ -51,6 +51,7 @@ fn order(script: &str) -> Order {
         step: 1,
         attempt: 1,
         on: On::Node,
+        deed: Deed::Run,
         script: script.to_owned(),
         env: BTreeMap::new(),
         timeout: Duration::from_secs(60),

@@ -98,23 +98,6 @@ fn a_job_file_that_is_no_job_file_is_refused() {
 }
 
 #[test]
-fn a_job_that_this_version_does_not_execute_says_so_and_can_be_planned() {
-    let folder = folder();
-    folder.write(
-        "jobs/boot.toml",
-        GOOD.replace("run = \"true\"", "reboot = true\nready = \"true\""),
-    );
-    folder.run(&["plan", "boot"]).status(0).says("reboot");
-    folder.run(&["check", "boot"]).status(0).says("reboot");
-    folder
-        .run(&["run", "boot"])
-        .status(2)
-        .says("reboot")
-        .says("cannot be run by this version");
-    assert!(!folder.file("served").exists());
-}
-
-#[test]
 fn an_unknown_job_says_what_there_is() {
     let folder = folder();
     folder

@@ -5,7 +5,7 @@ use crate::deaths::{attempts, takes, with_cleanup};
 use crate::signals::{interrupted, told};
 
 /// One invocation for one new node that waits so long.
-fn for_(world: &World, rules: &Rules, wait: Duration) -> (Round, Vec<Event>) {
+pub(crate) fn for_(world: &World, rules: &Rules, wait: Duration) -> (Round, Vec<Event>) {
     let orders = Orders {
         wait: Some(wait),
         ..orders(Some(1), 1)
@@ -13,7 +13,7 @@ fn for_(world: &World, rules: &Rules, wait: Duration) -> (Round, Vec<Event>) {
     invoke(world, rules, &orders)
 }
 
-fn lock(world: &World, node: &str) -> Option<Lock> {
+pub(crate) fn lock(world: &World, node: &str) -> Option<Lock> {
     let tags = world.store.tags(node);
     tags.get("lock")
         .map(|lock| Lock::parse(lock).expect("readable"))

@@ -15,7 +15,7 @@ use crate::support::{Node, order, poll, tools};
 
 /// What is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Victim {
+pub(crate) enum Victim {
     /// The shell that called the command; the command goes on.
     Caller,
     /// The whole process group, as SSM does it on cancel and time-out: the sender's, or the supervisor's, or the step's.
@@ -24,10 +24,10 @@ enum Victim {
     Command,
 }
 
-const VICTIMS: [Victim; 3] = [Victim::Caller, Victim::Group, Victim::Command];
+pub(crate) const VICTIMS: [Victim; 3] = [Victim::Caller, Victim::Group, Victim::Command];
 
 /// A folder of commands that count themselves, and kill at the n-th.
-fn shims(dir: &Path, victim: Victim, at: usize) -> PathBuf {
+pub(crate) fn shims(dir: &Path, victim: Victim, at: usize) -> PathBuf {
     let (bin, counted) = (dir.join("bin"), dir.join("counted"));
     std::fs::create_dir_all(&counted).expect("made");
     std::fs::create_dir_all(&bin).expect("made");

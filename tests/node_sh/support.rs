@@ -14,7 +14,7 @@ use roundsman::model::job::{Fence, On};
 use roundsman::model::journal::{self, Journal, State};
 use roundsman::model::node::Activity;
 use roundsman::model::outcome::{Attempt, Delivery, Judged, Outcome, judge};
-use roundsman::port::{Halt, Order};
+use roundsman::port::{Deed, Halt, Order};
 use rustix::process::Pid;
 use tempfile::TempDir;
 
@@ -53,6 +53,7 @@ pub(crate) fn order(script: &str) -> Order {
         step: 3,
         attempt: 1,
         on: On::Node,
+        deed: Deed::Run,
         script: script.to_owned(),
         env: BTreeMap::new(),
         timeout: Duration::from_secs(60),
@@ -108,8 +109,13 @@ impl Node {
 
     /// The node's journal, by `look`.
     pub(crate) fn journal(&self) -> Journal {
+        self.journal_under("")
+    }
+
+    /// The same on a node of which `own` says what is different there.
+    pub(crate) fn journal_under(&self, own: &str) -> Journal {
         let text = compose_look(Timestamp::UNIX_EPOCH, self.state().to_str().expect("UTF-8"));
-        let output = self.run_text(&text);
+        let output = self.run_text(&format!("{own}{text}"));
         let text = String::from_utf8(output.stdout).expect("UTF-8");
         journal::read(&text).unwrap_or_else(|| panic!("{:?}: no journal: {text}", self.shell))
     }

@@ -11,10 +11,10 @@ use crate::cli::problem::{FileProblems, render};
 use crate::cli::report::json::VERSION;
 use crate::cli::report::table::plural;
 use crate::cli::world::{self, Purpose, World};
-use crate::model::job::Job;
-use crate::model::job::support::refusals;
+use crate::model::job::{Job, Step};
 use crate::model::node::{Agent, Service};
 use crate::model::problem::Problem;
+use crate::model::settings::ProviderKind;
 use crate::model::span::short_span;
 use crate::model::view::Rules;
 use crate::port::{Ports, Put, Store};
@@ -46,8 +46,8 @@ pub(super) async fn check(context: &Context, args: &args::Check) -> Result<Exit,
             short_span(job.every),
             steps(job)
         ));
-        for refusal in refusals(job) {
-            complain(&format!("warning: {}: {refusal}\n", loaded.path.display()));
+        for caution in cautions(context, job) {
+            complain(&format!("warning: {}: {caution}\n", loaded.path.display()));
         }
         if args.live {
             let rules = context.rules(loaded.job)?;
@@ -64,7 +64,9 @@ async fn as_json(context: &Context, good: &[Loaded], wrong: &[Failure], with_liv
     for failure in wrong {
         exit = exit.worse(failure.exit());
         match failure {
-            Failure::Files(all) => files.extend(all.iter().map(|problems| file(problems, None))),
+            Failure::Files(all) => {
+                files.extend(all.iter().map(|problems| file(context, problems, None)));
+            }
             Failure::Usage { message, .. } => {
                 files.push(json!({ "ok": false, "errors": [{ "message": message }] }));
             }
@@ -74,7 +76,7 @@ async fn as_json(context: &Context, good: &[Loaded], wrong: &[Failure], with_liv
         }
     }
     for loaded in good {
-        let mut entry = file(&loaded.warnings, Some(loaded));
+        let mut entry = file(context, &loaded.warnings, Some(loaded));
         if with_live {
             let looked = match context.rules(loaded.job.clone()) {
                 Ok(rules) => look(context, &rules).await,
@@ -94,18 +96,18 @@ async fn as_json(context: &Context, good: &[Loaded], wrong: &[Failure], with_liv
     exit
 }
 
-fn file(problems: &FileProblems, loaded: Option<&Loaded>) -> Value {
+fn file(context: &Context, problems: &FileProblems, loaded: Option<&Loaded>) -> Value {
     let all = |list: &[Problem]| -> Vec<Value> {
         list.iter()
             .map(|each| problem(&problems.text, each))
             .collect()
     };
     let mut warnings = all(&problems.warnings);
-    let later = loaded
-        .map(|loaded| refusals(&loaded.job))
+    let cautions = loaded
+        .map(|loaded| cautions(context, &loaded.job))
         .unwrap_or_default();
     warnings.extend(
-        later.into_iter().map(
+        cautions.into_iter().map(
             |message| json!({ "message": message, "help": null, "line": null, "column": null }),
         ),
     );
@@ -148,6 +150,21 @@ fn steps(job: &Job) -> String {
         0 => steps,
         count => format!("{steps} and {}", plural(count, "clean-up")),
     }
+}
+
+/// What only job and settings together say: nodes without `via` are this machine, which goes down under its runner.
+fn cautions(context: &Context, job: &Job) -> Vec<String> {
+    let provider = &context.settings().provider;
+    let here = provider.kind == ProviderKind::Local && provider.local.via.is_none();
+    let reboots = job.steps.iter().filter(|step| step.reboots() && here);
+    let caution = |step: &Step| {
+        format!(
+            "step `{}` reboots this machine, and roundsman with it: there is no `via` in [provider.local]. Whoever invokes \
+             it next, such as a timer at boot, goes on with the run",
+            step.name
+        )
+    };
+    reboots.map(caution).collect()
 }
 
 async fn live(context: &Context, rules: &Rules) -> Exit {

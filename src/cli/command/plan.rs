@@ -8,7 +8,6 @@ use crate::cli::report::{json, table};
 use crate::cli::world::{self, Purpose, World, pick};
 use crate::engine::observe::observe;
 use crate::model::decide::{Wish, decide};
-use crate::model::job::support::refusals;
 use crate::model::view::Rules;
 
 /// Shows the plan of a job.
@@ -63,9 +62,6 @@ pub(super) async fn show(
         answer(&format!("{plan}\n"));
     } else {
         answer(&table::plan(rules, &view, &rows, context.look));
-    }
-    for refusal in refusals(&rules.job) {
-        complain(&format!("warning: {refusal}\n"));
     }
     Ok(())
 }

@@ -16,7 +16,6 @@ use crate::engine::round::{Orders, Round, round};
 use crate::engine::stop::bell;
 use crate::event::Event;
 use crate::io::signals::{self, Signal};
-use crate::model::job::support::refusals;
 use crate::model::view::Rules;
 
 /// Runs one invocation.
@@ -30,15 +29,6 @@ pub(super) async fn run(context: &Context, args: args::Run) -> Result<Exit, Fail
     if args.dry_run {
         show(context, &rules, &world, args.node.as_deref()).await?;
         return Ok(Exit::Done);
-    }
-    if let Some(refusal) = refusals(&rules.job).into_iter().next() {
-        return Err(Failure::usage(
-            format!(
-                "`{}` cannot be run by this version: {refusal}",
-                rules.job.name
-            ),
-            "`plan` and `check` work with it",
-        ));
     }
     let only = match args.node.as_deref() {
         Some(wanted) => Some(find_node(&world, &rules.job.fleet, wanted).await?.id),

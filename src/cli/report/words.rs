@@ -216,6 +216,8 @@ fn ended(outcome: Outcome, status: Option<i32>) -> String {
             "was refused, a later claim has been there (superseded)".to_owned()
         }
         (Outcome::TooLate, _) => "arrived too late".to_owned(),
+        (Outcome::Rebooting, _) => "reboots the node".to_owned(),
+        (Outcome::NotBack, _) => "has the node not back and ready in time (not-back)".to_owned(),
         (Outcome::Ok | Outcome::Failed | Outcome::Interrupted, _) => outcome.label().to_owned(),
     }
 }

@@ -6,9 +6,8 @@ use std::time::Duration;
 use crate::model::backoff::backoff;
 use crate::model::node::{Handle, Node};
 use crate::model::outcome::Delivery;
-use crate::model::span::short_span;
 use crate::model::time::{Moment, Now, elapsed};
-use crate::port::{Clock, ErrorKind, Order, PortError, Shell, Ticket, WriteError};
+use crate::port::{Clock, Deed, ErrorKind, Order, PortError, Shell, Ticket, WriteError};
 
 /// How long a step that is told to end has until it is killed.
 pub(super) const GRACE: Duration = Duration::from_secs(30);
@@ -18,6 +17,10 @@ const END_WITHIN: Duration = Duration::from_secs(60);
 
 /// How long beyond the latest end of what somebody else has sent its executor may take to say how it ended.
 const REPORT_WITHIN: Duration = Duration::from_secs(120);
+
+/// How long a node that reboots is waited for until it is asked anew: an answer may be lost in the reboot, and the same
+/// attempt may be sent again.
+const REBOOT_ANSWER: Duration = Duration::from_secs(300);
 
 /// What the loop and the step's future share.
 pub(super) struct Told {
@@ -51,6 +54,22 @@ struct Patience {
     in_trouble: Duration,
     /// Whatever is answered.
     at_most: Moment,
+    /// What is said then.
+    over: &'static str,
+}
+
+const NO_END: &str =
+    "its executor has not said how it ended, long after the latest end that it can have";
+const NO_ANSWER: &str = "the node has not answered since it was asked whether it is back";
+
+impl Patience {
+    fn of_reboot(self, now: Moment) -> Self {
+        Self {
+            in_trouble: self.in_trouble.min(REBOOT_ANSWER),
+            at_most: self.at_most.min(now.plus(REBOOT_ANSWER)),
+            over: NO_ANSWER,
+        }
+    }
 }
 
 /// Sends, waits, and cancels when told to.
@@ -79,17 +98,22 @@ pub(super) async fn deliver<S: Shell, C: Clock>(
     let patience = Patience {
         in_trouble: order.timeout + END_WITHIN,
         at_most: Moment::MAX,
+        over: NO_END,
+    };
+    let patience = match order.deed {
+        Deed::Run => patience,
+        Deed::Reboot { .. } => patience.of_reboot(clock.boot()),
     };
     watch(shell, clock, node, &ticket, patience, told).await
 }
 
 /// Waits for what an earlier claim has sent. Executors forget commands and show them in progress for ever, so this
-/// ends some time after the latest end that it can have.
+/// ends some time after the latest end that it can have; and much sooner when it `reboots` its node.
 pub(super) async fn attach<S: Shell, C: Clock>(
     shell: &S,
     clock: &C,
     node: &Node,
-    handle: Option<&Handle>,
+    (handle, reboots): (Option<&Handle>, bool),
     now: Now,
     told: &Told,
 ) -> Delivery {
@@ -100,6 +124,12 @@ pub(super) async fn attach<S: Shell, C: Clock>(
     let patience = Patience {
         in_trouble: left,
         at_most: now.boot.plus(left),
+        over: NO_END,
+    };
+    let patience = if reboots {
+        patience.of_reboot(now.boot)
+    } else {
+        patience
     };
     let ticket = Ticket(handle.ticket.clone());
     watch(shell, clock, node, &ticket, patience, told).await
@@ -140,10 +170,7 @@ async fn watch<S: Shell, C: Clock>(
                 }
             }
             () = clock.sleep_until(patience.at_most) => {
-                let after = short_span(REPORT_WITHIN);
-                return Delivery::Unknown(format!(
-                    "its executor has not said how it ended {after} after the latest end that it can have"
-                ));
+                return Delivery::Unknown(patience.over.to_owned());
             }
         }
     }

@@ -12,15 +12,12 @@ use crate::engine::visit::deliver::{GRACE, Told, attach, deliver};
 use crate::event::EventKind;
 use crate::model::job::{On, Step, StepAction};
 use crate::model::node::{Activity, Command};
-use crate::model::outcome::{Attempt, Delivery, Judged, Outcome, judge};
+use crate::model::outcome::{Attempt, Judged, Outcome, judge};
 use crate::model::time::{elapsed, later};
-use crate::port::{Order, Ports};
+use crate::port::{Deed, Order, Ports};
 
 /// The most of a step's output that an event carries, in characters: its end is what tells why it failed.
 const TAIL: usize = 4_000;
-
-/// What is said of a reboot step; such jobs are refused before, so nobody should read it.
-const NO_REBOOT: &str = "this version does not execute reboot steps";
 
 /// What an attempt of which only its comment is known may take beyond the own lease's end.
 pub(super) const UNTOLD: Duration = Duration::from_secs(48 * 3_600);
@@ -56,12 +53,13 @@ pub(super) struct Ended {
 }
 
 impl Ended {
-    pub(super) fn event(&self) -> EventKind {
+    /// What is told of it: it ended as `outcome`, which the run has made of it.
+    pub(super) fn event(&self, outcome: Outcome) -> EventKind {
         EventKind::StepFinished {
             step: self.step,
             name: self.name.clone(),
             attempt: self.attempt,
-            outcome: self.judged.outcome,
+            outcome,
             status: self.judged.status,
             took: self.took,
             output_tail: tail(&self.judged.output),
@@ -146,44 +144,35 @@ impl<'a, P: Ports> Visit<'a, P> {
         let definition = engine.rules.job.step(step)?;
         let name = definition.name.clone();
         let order = self.order(definition, step, attempt);
-        self.tell(EventKind::StepStarted {
-            step,
-            name: name.clone(),
-            attempt,
-        });
+        let before = self.began.filter(|_| self.run.asks_after_reboot());
+        if before.is_none() {
+            self.tell(EventKind::StepStarted {
+                step,
+                name: name.clone(),
+                attempt,
+            });
+        }
+        let began = before.unwrap_or(now);
+        self.began = Some(began);
         let told = Rc::new(Told::nothing());
         let (shared, node, on) = (Rc::clone(&told), self.node.clone(), definition.on);
         let future = Box::pin(async move {
-            let (began, clock) = (engine.now().boot, engine.ports.clock());
-            let delivery = match (&order, on) {
-                (Err(never), _) => never.clone(),
-                (Ok(order), On::Node) => {
-                    deliver(engine.ports.node(), clock, &node, order, &shared).await
-                }
-                (Ok(order), On::Runner) => {
-                    deliver(engine.ports.runner(), clock, &node, order, &shared).await
-                }
+            let clock = engine.ports.clock();
+            let delivery = match on {
+                On::Node => deliver(engine.ports.node(), clock, &node, &order, &shared).await,
+                On::Runner => deliver(engine.ports.runner(), clock, &node, &order, &shared).await,
             };
-            let judged = match &order {
-                Ok(order) => judge(
-                    &delivery,
-                    on,
-                    Attempt {
-                        run: order.run,
-                        claim: order.claim,
-                        step,
-                        number: attempt,
-                    },
-                ),
-                Err(_) => Judged {
-                    outcome: Outcome::Undelivered,
-                    status: None,
-                    output: NO_REBOOT.to_owned(),
+            let judged = judge(
+                &delivery,
+                on,
+                Attempt {
+                    run: order.run,
+                    claim: order.claim,
+                    step,
+                    number: attempt,
                 },
-            };
-            let not_after = order
-                .as_ref()
-                .map_or(Timestamp::MIN, |order| order.not_after);
+            );
+            let not_after = order.not_after;
             let (cancelled, took) = (shared.cancelled.get(), engine.now().boot.since(began));
             Ended {
                 judged,
@@ -226,11 +215,20 @@ impl<'a, P: Ports> Visit<'a, P> {
         let told = Rc::new(Told::nothing());
         told.sent.set(true);
         let had_ended = command.activity == Activity::Finished;
+        let reboots = named.is_some_and(Step::reboots);
         let (shared, node) = (Rc::clone(&told), self.node.clone());
         let future = Box::pin(async move {
             let (shell, clock) = (engine.ports.node(), engine.ports.clock());
             let handle = command.handle.as_ref();
-            let delivery = attach(shell, clock, &node, handle, engine.now(), &shared).await;
+            let delivery = attach(
+                shell,
+                clock,
+                &node,
+                (handle, reboots),
+                engine.now(),
+                &shared,
+            )
+            .await;
             let running = command.activity == Activity::InProgress;
             let took = handle
                 .filter(|_| running)
@@ -258,25 +256,30 @@ impl<'a, P: Ports> Visit<'a, P> {
         underway
     }
 
-    /// The attempt as a shell takes it; for a step that this version does not execute, what is said instead.
-    fn order(&self, definition: &Step, step: u32, attempt: u32) -> Result<Order, Delivery> {
-        let StepAction::Run(script) = &definition.action else {
-            return Err(Delivery::Undelivered(NO_REBOOT.to_owned()));
+    /// The attempt as a shell takes it.
+    fn order(&self, definition: &Step, step: u32, attempt: u32) -> Order {
+        let begun = self.run.has_begun_reboot();
+        let (deed, script) = match &definition.action {
+            StepAction::Run(script) => (Deed::Run, script.clone()),
+            StepAction::Reboot { ready } => {
+                (Deed::Reboot { begun }, ready.clone().unwrap_or_default())
+            }
         };
         let (rules, lock) = (self.engine.rules, self.own());
         let last = self.tags.get(rules.keys.last.as_str()).map(String::as_str);
-        Ok(Order {
+        Order {
             job: rules.job.name.clone(),
             run: lock.run,
             claim: lock.claim,
             step,
             attempt,
             on: definition.on,
-            script: script.clone(),
+            deed,
+            script,
             env: variables(&rules.job, &self.node, lock, step, attempt, last),
             timeout: definition.timeout,
             not_after: lock.until,
             fence: rules.job.fence,
-        })
+        }
     }
 }

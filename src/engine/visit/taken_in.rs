@@ -54,9 +54,18 @@ impl<P: Ports> Visit<'_, P> {
     pub(super) fn step_ended(&mut self, ended: &Ended) -> Next {
         let now = self.engine.now();
         let random = self.engine.ports.clock().random();
-        self.tell(ended.event());
         let job = &self.engine.rules.job;
         let outcome = ended.judged.outcome;
+        let told = match ended.whose {
+            Whose::Own { .. } => self.run.amounts_to(job, now.wall, outcome),
+            Whose::Found { .. } => Some(outcome).filter(|found| *found != Outcome::Rebooting),
+        };
+        match told.or(ended.cancelled.then_some(outcome)) {
+            Some(end) => self.tell(ended.event(end)),
+            None => {
+                tracing::info!(node = %self.node.id, said = %outcome, "the reboot is asked after");
+            }
+        }
         let not_after = match ended.whose {
             Whose::Own { not_after } => not_after,
             Whose::Found { latest_end } => {

@@ -10,7 +10,7 @@ use crate::model::job::On;
 use crate::model::node::{Activity, Command, Evidence, Handle, Node, Stopped};
 use crate::model::outcome::{Delivery, Outcome};
 use crate::model::time::{Moment, later};
-use crate::port::{Clock, Halt, Order, PortError, Shell, Ticket, WriteError};
+use crate::port::{Clock, ErrorKind, Halt, Order, PortError, Shell, Ticket, WriteError};
 
 /// How one attempt at a step goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +21,16 @@ pub enum Plan {
     Says(Duration, Delivery),
     /// The send itself is answered like this.
     Refused(WriteError),
+    /// The node reboots when it is sent the attempt for the first time: it is away for a while, and then takes a while
+    /// to end like this.
+    Reboots {
+        /// For how long nobody can reach it.
+        away: Duration,
+        /// How long its `ready` takes.
+        ready: Duration,
+        /// How that ends.
+        outcome: Outcome,
+    },
 }
 
 type Planner = Box<dyn Fn(&Node, &Order) -> Plan>;
@@ -107,6 +117,40 @@ impl MemoryShell {
     }
 }
 
+impl MemoryShell {
+    /// What becomes of one send of a reboot, as the node's journal has it.
+    fn rebooting(
+        &self,
+        node: &Node,
+        order: &Order,
+        away: Duration,
+        (ready, outcome): (Duration, Outcome),
+    ) -> Plan {
+        let key = |order: &Order| (order.run, order.step, order.attempt);
+        let sent = self.sent.borrow();
+        let mut same = sent
+            .iter()
+            .filter(|each| each.node == node.id && key(&each.order) == key(order));
+        let now = self.clock.boot();
+        let Some(first) = same.next() else {
+            return Plan::Says(GOES_DOWN / 10, line(order, Outcome::Rebooting));
+        };
+        let back = first.began.plus(GOES_DOWN).plus(away);
+        if now < first.began.plus(GOES_DOWN) {
+            return Plan::Says(Duration::ZERO, line(order, Outcome::Rebooting));
+        } else if now < back {
+            let error = PortError::new(ErrorKind::Unreachable, "no route to host");
+            return Plan::Refused(WriteError::Refused(error));
+        }
+        // The first one after it is executed; those after that are attached to it.
+        let begun = same.map(|each| each.began).find(|began| *began >= back);
+        Plan::Ends(begun.unwrap_or(now).plus(ready).since(now), outcome)
+    }
+}
+
+/// How long a node that is told to reboot is still there.
+const GOES_DOWN: Duration = Duration::from_secs(10);
+
 /// The result line of the wrapper.
 fn line(order: &Order, outcome: Outcome) -> Delivery {
     let status = match outcome {
@@ -133,7 +177,15 @@ fn line(order: &Order, outcome: Outcome) -> Delivery {
 
 impl Shell for MemoryShell {
     async fn send(&self, node: &Node, order: &Order) -> Result<Ticket, WriteError> {
-        let (takes, delivery) = match (self.planner.borrow())(node, order) {
+        let plan = match (self.planner.borrow())(node, order) {
+            Plan::Reboots {
+                away,
+                ready,
+                outcome,
+            } => self.rebooting(node, order, away, (ready, outcome)),
+            plan => plan,
+        };
+        let (takes, delivery) = match plan {
             Plan::Ends(takes, outcome) if order.on == On::Node => (takes, line(order, outcome)),
             Plan::Ends(takes, outcome) => {
                 let status = Some(i32::from(outcome != Outcome::Ok) * 3);
@@ -148,6 +200,7 @@ impl Shell for MemoryShell {
             }
             Plan::Says(takes, delivery) => (takes, delivery),
             Plan::Refused(error) => return Err(error),
+            Plan::Reboots { .. } => (Duration::ZERO, line(order, Outcome::Rebooting)),
         };
         let began = self.clock.boot();
         let sent = Sent {

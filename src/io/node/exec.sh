@@ -3,6 +3,7 @@
 # What the transport started only attaches. It prepares a directory below "$rs_state/new" and starts `rs_supervise` in a
 # session of its own, which takes the kernel lock, makes that directory the attempt's, starts the step and records its
 # result. Whatever is killed, and wherever: without the rename nothing was started, and after it nothing is started again.
+# A step that reboots the node goes other ways from there, which reboot.sh has.
 #
 # shellcheck shell=sh disable=SC2154,SC2034
 
@@ -27,9 +28,11 @@ rs_lower() {
 }
 
 # Ends the step when its time is over; until then it keeps the output from filling the disk. By the kernel's uptime, since
-# a clock may be set, and a `sleep` be killed.
+# a clock may be set, and a `sleep` be killed. The arguments: this function's name, the
+# seconds, and what the end is called.
 rs_clock() {
     rs_begin
+    rs_timeout=$2
     rs_over=
     while read -r rs_up rs_x </proc/uptime && rs_up=${rs_up%.*} && : "${rs_over:=$((rs_up + rs_timeout + 1))}" &&
         [ "$rs_up" -lt "$rs_over" ]; do
@@ -43,7 +46,7 @@ rs_clock() {
             cat "$rs_dir/tail" >"$rs_dir/output"
         }
     done
-    rs_end "$rs_dir" timed-out
+    rs_end "$rs_dir" "${3:-timed-out}"
 }
 
 # Ends the supervisor: something else runs here. Names it.
@@ -67,7 +70,7 @@ rs_lock() {
     done
     rs_holds=yes
     for rs_each in "$rs_all"/*; do
-        if [ ! -e "$rs_each/result" ]; then
+        if [ ! -e "$rs_each/result" ] && ! { [ "$rs_each" = "$rs_dir" ] && rs_back; }; then
             ! rs_runs "$rs_each" || rs_busy
             rs_close "$rs_each"
         fi
@@ -112,21 +115,37 @@ rs_supervise() {
     shift 3
     read -r rs_record <"$rs_new/record"
     [ "$rs_fence" = off ] || rs_lock
-    [ ! -e "$rs_dir" ] || exit 0
+    [ ! -e "$rs_dir" ] || rs_back || exit 0
     rs_may || exit
     [ "$(date +%s)" -le "$rs_not_after" ] || exit 77
     find "$rs_all/." "$rs_state/new/." ! -name . -prune -mtime +30 -exec rm -rf {} + 2>/dev/null
     read -r rs_text </proc/self/stat && printf '%s\n' "$rs_text" >"$rs_new/supervisor" || exit 73
+    rs_over "$@"
     rs_keep || exit 0
     rs_sync "$rs_dir/record" "$rs_dir" "$rs_all"
-    setsid sh "$rs_dir/code" clock </dev/null >/dev/null 2>&1 9>&- &
-    rs_clock=$!
+    rs_tick "$rs_timeout"
     rs_run "$@"
+    rs_settle
+}
+
+# Starts the clock. The arguments: after how many seconds it ends the step, and what that is called.
+rs_tick() {
+    setsid sh "$rs_dir/code" clock "$@" </dev/null >/dev/null 2>&1 9>&- &
+    rs_clock=$!
+}
+
+# Stops it, and records what became of the step, which is the supervisor's last deed.
+rs_settle() {
     # Stopped first, because it may be about to leave this group for its own.
     for rs_x in "-STOP $rs_clock" "-KILL -$rs_clock" "-KILL $rs_clock"; do
         # shellcheck disable=SC2086
         kill $rs_x 2>/dev/null
     done
+    rs_note
+}
+
+# Records it. Nothing follows.
+rs_note() {
     rs_line "$rs_record" "$rs_how" "$rs_status" 1<>"$rs_dir/room" && mv "$rs_dir/room" "$rs_dir/result"
     rs_sync "$rs_dir/result" "$rs_dir"
     exit 0
@@ -156,7 +175,7 @@ rs_exec() {
         [ "$?" != 76 ] || rs_lower
         rs_cannot "no place to keep state: $rs_error"
     }
-    [ ! -e "$rs_dir" ] || rs_attach
+    [ ! -e "$rs_dir" ] || rs_back || rs_attach
     rs_new=$rs_state/new/$rs_name.${$}
     rs_error=$(rs_store 2>&1) || rs_cannot "it could not be stored: $rs_error"
     if command -v sha256sum >/dev/null; then

@@ -16,6 +16,8 @@ rs_look() {
     for rs_each in "$rs_all"/*; do
         if [ ! -e "$rs_each/result" ] && rs_runs "$rs_each"; then
             rs_result='state=running status='
+        elif rs_pending "$rs_each"; then
+            rs_result='state=rebooting status='
         else
             rs_ended "$rs_each" || continue
             rs_result=${rs_result#* state=} rs_result=state=${rs_result}

@@ -5,6 +5,8 @@
 //! is attached to in its turn and judged like any other; one that it does not show is begun, which the node answers
 //! from its journal if it knows better. Nothing numbered below what was begun last is ever started again.
 //!
+//! - A step that reboots the node, and of which no end is found, is begun again under its number, which goes on with it
+//!   (`run/reboot.rs`).
 //! - Clean-up had begun, and evidence does not show that the steps succeeded: the run has failed (`unknown`). It is
 //!   never taken for done.
 //! - The run was being stopped: what is in progress is ended, then clean-up.
@@ -134,6 +136,10 @@ impl Run {
             Outcome::Superseded => Outcome::TooLate,
             other => other,
         };
+        if counts && !cancelled && self.reboots_still(job, command.step, outcome, latest_end) {
+            self.replay(job);
+            return;
+        }
         let lease = outcome.meaning().lease;
         if lease == Lease::KeptToLatestEnd {
             self.keep_until(latest_end);
@@ -234,6 +240,9 @@ impl Run {
     /// Waits for a command; `true`: nobody can, and it is judged.
     fn watch(&mut self, job: &Job, command: Command, counts: bool) -> bool {
         if let Activity::Unknown { latest_end } = command.activity {
+            if counts && self.reboots_still(job, command.step, Outcome::Unknown, latest_end) {
+                return true;
+            }
             self.keep_until(latest_end);
             if counts {
                 self.count_found(job, &command, Outcome::Unknown);
@@ -250,6 +259,12 @@ impl Run {
             });
         }
         false
+    }
+
+    /// Whether the step begun last reboots the node and did not come to an end: then it is gone on with.
+    fn reboots_still(&mut self, job: &Job, step: u32, outcome: Outcome, end: Timestamp) -> bool {
+        let goes_on = |past: &Past| past.begun == step && past.ends.is_none();
+        self.past.as_ref().is_some_and(goes_on) && self.goes_on_with_reboot(job, step, outcome, end)
     }
 
     fn count_found(&mut self, job: &Job, command: &Command, outcome: Outcome) {
