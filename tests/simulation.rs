@@ -21,6 +21,10 @@ mod cloud;
 mod fact;
 #[path = "simulation/faults.rs"]
 mod faults;
+#[path = "simulation/fence.rs"]
+mod fence;
+#[path = "simulation/look.rs"]
+mod look;
 #[path = "simulation/named.rs"]
 mod named;
 #[path = "simulation/operators.rs"]

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use crate::model::field::Fields;
 use crate::model::id::{ClaimId, Name, RunId};
-use crate::model::node::{Activity, Command, Handle, Stopped};
+use crate::model::node::{Activity, Command, Evidence, Handle, Stopped};
 use crate::model::outcome::Outcome;
 
 /// A node's journal at one moment.
@@ -67,6 +67,33 @@ pub enum State {
     },
 }
 
+impl Journal {
+    /// What has begun on the node, as evidence.
+    pub fn commands(&self) -> Vec<Command> {
+        let told = self.attempts.iter();
+        told.map(|entry| entry.command(self.now)).collect()
+    }
+
+    /// An executor's view, corrected: what has begun on the node is there, and nothing else has. What the journal does not
+    /// have was refused there, or has yet to arrive: of that the executor knows more.
+    pub fn correct(&self, shown: Evidence) -> Evidence {
+        let begun = self.commands();
+        let key = |command: &Command| (command.run, command.step, command.attempt);
+        let mut commands = match shown {
+            Evidence::Commands(commands) => commands,
+            Evidence::None | Evidence::Unavailable(_) => Vec::new(),
+        };
+        commands.retain(|command| begun.iter().all(|each| key(each) != key(command)));
+        commands.extend(begun);
+        Evidence::Commands(commands)
+    }
+}
+
+/// The attempt that a ticket names which [`Entry::command`] gave; `None`: it is an executor's own.
+pub fn named(ticket: &str) -> Option<Command> {
+    Command::parse_comment(ticket, Activity::InProgress)
+}
+
 /// The state of what runs.
 const RUNNING: &str = "running";
 
@@ -116,8 +143,9 @@ impl Entry {
         })
     }
 
-    /// The same as evidence. Whoever waits for it names it by the comment that a send of it carries.
-    pub fn command(&self) -> Command {
+    /// The same as evidence, when the node's clock shows `now`. Whoever waits for it names it by the comment that a send of
+    /// it carries.
+    pub fn command(&self, now: Timestamp) -> Command {
         Command {
             job: self.job.clone(),
             run: self.run,
@@ -125,6 +153,12 @@ impl Entry {
             attempt: self.attempt,
             activity: match self.state {
                 State::Running => Activity::InProgress,
+                // It has not ended: its node goes down, or was up again and is not asked after it. When its time is over
+                // nobody asks any more.
+                State::Ended {
+                    outcome: Outcome::Rebooting,
+                    ..
+                } if now <= self.ends => Activity::Reboots,
                 State::Ended { .. } => Activity::Finished,
             },
             handle: Some(Handle {

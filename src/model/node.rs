@@ -58,6 +58,8 @@ pub enum Agent {
 pub enum Activity {
     /// It runs, or may begin to.
     InProgress,
+    /// It reboots its node, has not ended, and goes on when it is sent again.
+    Reboots,
     /// It has ended.
     Finished,
     /// Nobody can say; it cannot run on after this time.
@@ -65,6 +67,16 @@ pub enum Activity {
         /// The latest possible end.
         latest_end: Timestamp,
     },
+}
+
+impl Activity {
+    /// Whether whoever waits for it is told at once what became of it.
+    pub fn is_told_at_once(self) -> bool {
+        match self {
+            Self::Reboots | Self::Finished => true,
+            Self::InProgress | Self::Unknown { .. } => false,
+        }
+    }
 }
 
 /// One command found on a node, named by the comment `roundsman <job> <run> <step>.<attempt>` on its send.

@@ -205,13 +205,16 @@ impl Run {
             }
             return;
         }
-        let Some(outcome) = self.amounts_to(job, now.wall, outcome) else {
-            self.ask_again(now, &step, outcome, random);
+        let end = latest_end(not_after, step.timeout);
+        let Some(amounts_to) = self.amounts_to(job, now.wall, outcome) else {
+            self.ask_again(now, &step, (outcome, end), random);
             return;
         };
+        // Of a reboot too: a send of which nobody knows may be executing what says that the node is ready.
         if outcome.meaning().lease == Lease::KeptToLatestEnd {
-            self.keep_until(latest_end(not_after, step.timeout));
+            self.keep_until(end);
         }
+        let outcome = amounts_to;
         if self.count(job, &step, outcome) {
             self.not_before = now.boot.plus(backoff(self.attempt - self.first, random));
         }

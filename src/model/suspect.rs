@@ -224,7 +224,7 @@ fn wait(reason: Reason, until: Option<Timestamp>, detail: String) -> Answer {
 /// Whether something is in progress, or may be.
 fn is_active(command: &Command, now: Timestamp) -> bool {
     match command.activity {
-        Activity::InProgress => true,
+        Activity::InProgress | Activity::Reboots => true,
         Activity::Unknown { latest_end } => now < latest_end,
         Activity::Finished => false,
     }
@@ -233,6 +233,7 @@ fn is_active(command: &Command, now: Timestamp) -> bool {
 fn busy(command: &Command) -> Answer {
     let (until, word) = match command.activity {
         Activity::Unknown { latest_end } => (Some(latest_end), "may be running"),
+        Activity::Reboots => (None, "reboots the node"),
         Activity::InProgress | Activity::Finished => (None, "is running"),
     };
     let detail = format!(

@@ -207,3 +207,67 @@ fn within_five_seconds_of_a_signal_a_reboot_is_parked_and_gone_on_with() {
     }
     assert!(parked > 20, "{parked}");
 }
+
+/// What lets go of a node before its reboot is over takes it down while others take it for free.
+#[test]
+fn a_run_that_is_stopped_while_its_node_reboots_lets_go_when_that_is_over() {
+    let mut rules = rules(patching(0));
+    rules.job.on_stop = OnStop::Cancel;
+    let (mut prevented, mut waited) = (0, 0);
+    for at in (0..70).map(|n| Duration::from_millis(n * 4_733)) {
+        let world = world(AWAY, Outcome::Ok);
+        let (_, events) = interrupted(&world, &rules, at, None);
+        let over = now(&world).boot;
+        assert_eq!(lock(&world, "a"), None, "{at:?}");
+        let downs = world.shell.downs(&NodeId("a".to_owned()));
+        for (_, to) in &downs {
+            assert!(
+                *to <= over,
+                "{at:?}: up at {to:?}, let go of before {over:?}"
+            );
+        }
+        let reboots = begun(&world).contains(&(2, 1));
+        prevented += u32::from(reboots && downs.is_empty());
+        waited += u32::from(!downs.is_empty() && !committed(&world));
+        if !committed(&world) && reboots {
+            let fail = fail(&world).unwrap_or_default();
+            assert!(fail.contains("reason=stopped"), "{at:?}: {fail}");
+            assert!(begun(&world).contains(&(4, 1)), "{at:?}: no clean-up");
+        }
+        assert!(
+            events
+                .iter()
+                .all(|event| !matches!(event.kind, EventKind::LeaseLost { .. })),
+            "{at:?}"
+        );
+    }
+    assert!(prevented > 0 && waited > 10, "{prevented} {waited}");
+}
+
+/// Told to stop before the node has said that it reboots, nobody knows whether it will.
+#[test]
+fn a_reboot_that_may_be_on_its_way_when_the_run_is_stopped_is_waited_out() {
+    let mut rules = rules(patching(0));
+    rules.job.on_stop = OnStop::Cancel;
+    let world = World::new(vec![node("a", &[])], Consistency::Eventual, 1);
+    world.shell.plan(|_, order| match order.deed {
+        Deed::Reboot { .. } => Plan::Says(
+            Duration::from_secs(5),
+            Delivery::Unknown("no answer".to_owned()),
+        ),
+        Deed::Run => Plan::Ends(Duration::from_secs(60), Outcome::Ok),
+    });
+    let at = Duration::from_secs(85);
+    let (_, _) = interrupted(&world, &rules, at, None);
+    let last = world
+        .shell
+        .orders()
+        .into_iter()
+        .filter(|order| order.step == 2)
+        .map(|order| order.not_after)
+        .max()
+        .expect("it was sent");
+    assert!(now(&world).wall >= later(last, Duration::from_secs(1_200)));
+    assert_eq!(lock(&world, "a"), None);
+    assert!(fail(&world).expect("recorded").contains("reason=stopped"));
+}

@@ -31,6 +31,8 @@ pub(crate) enum Promise {
     NotSuperseded,
     /// A finished attempt is not executed again.
     NotRepeated,
+    /// Nobody lets go of a node on which a step of theirs runs.
+    NotLetGo,
     /// Never more nodes at work than the limits.
     WithinLimits,
     /// `last-<task>` does not move back.
@@ -52,11 +54,12 @@ pub(crate) enum Promise {
 }
 
 impl Promise {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::OneHolder,
         Self::NoOverlap,
         Self::NotSuperseded,
         Self::NotRepeated,
+        Self::NotLetGo,
         Self::WithinLimits,
         Self::NotMovedBack,
         Self::WorkWasDone,

@@ -15,10 +15,10 @@ use roundsman::port::Clock;
 
 use crate::fact::{Fact, What};
 use crate::faults::{Faults, Fired};
+use crate::fence::Fence;
 use crate::register::Change;
 use crate::runner::RunnerSteps;
 use crate::ssm::Ssm;
-use crate::wrapper::Fence;
 
 /// Who is told every fact.
 pub(crate) type Witness = Box<dyn FnMut(&Fact)>;
@@ -35,6 +35,8 @@ pub(crate) struct Cloud {
     pub(crate) nodes: RefCell<BTreeMap<NodeId, SimNode>>,
     pub(crate) ssm: Ssm,
     pub(crate) runner_steps: RunnerSteps,
+    /// Whether nodes are asked for their journals.
+    pub(crate) looks: Cell<bool>,
     next_id: Cell<u64>,
     witness: RefCell<Witness>,
     /// Whether facts that only people read are told too.
@@ -82,6 +84,7 @@ impl Cloud {
             nodes: RefCell::default(),
             ssm: Ssm::default(),
             runner_steps: RunnerSteps::default(),
+            looks: Cell::new(false),
             next_id: Cell::new(1),
             witness: RefCell::new(witness),
             traced,

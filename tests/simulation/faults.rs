@@ -53,8 +53,12 @@ classes! {
     DeliveryLost = "delivery lost",
     ReportLost = "end not reported",
     EvidenceAway = "evidence unavailable",
+    /// A node that is asked for its journal does not answer, and what the executor shows has to do.
+    LookAway = "node not asked",
     StepFailed = "step failed",
     StepTimedOut = "step timed out",
+    /// The node goes down because a step has it reboot.
+    StepReboots = "step reboots node",
     NodeStopped = "node stopped",
     NodeRebooted = "node rebooted",
     NodeReplaced = "node replaced",

@@ -8,10 +8,10 @@ use roundsman::model::outcome::Outcome;
 use roundsman::model::rule::{Rule, Without};
 use roundsman::model::settings::LeaseSettings;
 use roundsman::model::time::later;
-use roundsman::port::Clock;
+use roundsman::port::{Clock, Deed};
 
 use crate::cloud::Cloud;
-use crate::wrapper::Payload;
+use crate::fence::Payload;
 
 const RUN_1: RunIds = RunIds { run: 1, claim: 1 };
 const RUN_2: RunIds = RunIds { run: 2, claim: 2 };
@@ -45,6 +45,7 @@ fn payload(cloud: &Cloud, ids: RunIds, attempt: u32) -> Payload {
         timeout: Duration::from_secs(7_200),
         not_after: later(cloud.clock.wall(), Duration::from_secs(1_200)),
         takes: Duration::from_secs(2_400 * 4),
+        deed: Deed::Run,
     }
 }
 

@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use roundsman::model::node::{Evidence, Node};
+use roundsman::model::journal;
+use roundsman::model::node::{Evidence, Node, Stopped};
 use roundsman::model::outcome::{Delivery, Outcome};
-use roundsman::port::{ErrorKind, Order, PortError, Shell, Ticket, WriteError};
+use roundsman::port::{ErrorKind, Halt, Order, PortError, Shell, Ticket, WriteError};
 
 use crate::faults::Class;
+use crate::look::attempt_of;
 use crate::process::Handle;
 use crate::ssm::{Stage, payload};
 use crate::store::{CALL_TIMEOUT, unreachable};
@@ -68,8 +70,11 @@ impl Shell for Handle {
     }
 
     /// Looks every few seconds; each look may fail, and for long enough that the caller hears of it.
-    async fn wait(&self, _: &Node, ticket: &Ticket) -> Result<Delivery, PortError> {
+    async fn wait(&self, node: &Node, ticket: &Ticket) -> Result<Delivery, PortError> {
         self.sleep(Duration::from_secs(1)).await;
+        if let Some(command) = journal::named(&ticket.0) {
+            return self.wait_for_found(&node.id, attempt_of(&command)).await;
+        }
         let send = number(ticket);
         let stage = std::future::poll_fn(|context| self.cloud.poll_over(send, context)).await;
         let until_next_look = self
@@ -78,6 +83,13 @@ impl Shell for Handle {
             .between(Duration::from_millis(100), Duration::from_secs(10));
         self.sleep(until_next_look).await;
         self.refused(Duration::MAX).await?;
+        if let Some(Stage::Lost) = stage
+            && self.cloud.looks.get()
+            && let Some((_, payload)) = self.cloud.sent(send)
+            && let Ok(found) = self.wait_for_found(&node.id, payload.attempt()).await
+        {
+            return Ok(found);
+        }
         Ok(match stage {
             Some(Stage::Ended(delivery)) => delivery,
             Some(Stage::Undelivered) => Delivery::Undelivered("it was not delivered".to_owned()),
@@ -91,6 +103,11 @@ impl Shell for Handle {
 
     async fn cancel(&self, node: &Node, ticket: &Ticket, _: Duration) -> Result<(), PortError> {
         let (id, send) = (node.id.clone(), number(ticket));
+        if let Some(command) = journal::named(&ticket.0) {
+            return self
+                .ask(move |cloud, _| cloud.stop_step(&id, attempt_of(&command)))
+                .await;
+        }
         self.ask(move |cloud, _| {
             let Some((stage, payload)) = cloud.sent(send) else {
                 return;
@@ -100,13 +117,18 @@ impl Shell for Handle {
                     let takes = cloud
                         .lots
                         .between(Duration::from_millis(100), Duration::from_secs(5));
-                    cloud.after(takes, move |cloud| cloud.stop_step(&id, &payload));
+                    cloud.after(takes, move |cloud| cloud.stop_step(&id, payload.attempt()));
                 }
                 Stage::Waiting => cloud.set_stage(send, Stage::Cancelled),
                 _ => {}
             }
         })
         .await
+    }
+
+    async fn end_run(&self, node: &Node, halt: &Halt) -> Result<Stopped, PortError> {
+        self.refused(Duration::MAX).await?;
+        self.end_all(&node.id, halt).await
     }
 
     async fn evidence(&self, node: &Node, within: Duration) -> Result<Evidence, PortError> {
@@ -117,15 +139,20 @@ impl Shell for Handle {
             return Ok(Evidence::Unavailable("ThrottlingException".to_owned()));
         }
         let id = node.id.clone();
-        self.ask(move |cloud, _| cloud.evidence_of(&id, within))
+        let shown = self
+            .ask(move |cloud, _| cloud.evidence_of(&id, within))
             .await
-            .map(Evidence::Commands)
-            .or_else(|error| match error.kind {
-                ErrorKind::Throttled | ErrorKind::Unreachable => {
-                    Ok(Evidence::Unavailable(error.message))
-                }
-                _ => Err(error),
-            })
+            .map(Evidence::Commands);
+        let shown = match shown {
+            Ok(shown) if self.cloud.looks.get() => Ok(self.corrected(&node.id, shown).await),
+            shown => shown,
+        };
+        shown.or_else(|error| match error.kind {
+            ErrorKind::Throttled | ErrorKind::Unreachable => {
+                Ok(Evidence::Unavailable(error.message))
+            }
+            _ => Err(error),
+        })
     }
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct Site {
     pub(crate) zones: Vec<&'static str>,
     pub(crate) machines: u64,
     pub(crate) jobs: Vec<SimJob>,
+    /// Whether nodes are asked for their journals, or only their executor for what it knows.
+    pub(crate) looks: bool,
     /// How often machines invoke a job at least.
     pub(crate) period: Duration,
 }
@@ -61,6 +63,17 @@ fn step(name: &str, on: On, takes: u64, retries: u32) -> Step {
         on,
         timeout: seconds(takes * 2),
         retries,
+    }
+}
+
+/// The node is back and ready that long after it is up, at most.
+fn reboot(name: &str, timeout: u64, ready: u64) -> Step {
+    Step {
+        action: StepAction::Reboot {
+            ready: Some(format!("is ready {ready}")),
+        },
+        timeout: seconds(timeout),
+        ..step(name, On::Node, 0, 1)
     }
 }
 
@@ -101,6 +114,9 @@ impl Site {
                 ],
             );
             patch.ttl = Some(lease.ttl * 2);
+            if lots.chance(500_000) {
+                patch.steps.push(reboot("restart", 600, 90));
+            }
             jobs.push(patch);
         }
         for job in &mut jobs {
@@ -135,6 +151,7 @@ impl Site {
             without,
             zones: (0..nodes).map(|n| zones[n % zones.len()]).collect(),
             machines: 2 + lots.below(3),
+            looks: lots.chance(500_000),
             jobs: jobs.collect(),
             period,
         }

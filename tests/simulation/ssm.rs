@@ -15,7 +15,8 @@ use roundsman::port::{Clock, Order};
 
 use crate::cloud::Cloud;
 use crate::faults::Class;
-use crate::wrapper::{Payload, line};
+use crate::fence::Payload;
+use crate::wrapper::line;
 
 /// What the executor grants beyond the step's own time-out.
 const EXECUTION_SLACK: Duration = Duration::from_secs(120);
@@ -104,6 +105,7 @@ pub(crate) fn payload(order: &Order) -> Payload {
         timeout: order.timeout,
         not_after: order.not_after,
         takes: takes(&order.script),
+        deed: order.deed,
     }
 }
 
@@ -211,7 +213,7 @@ impl Cloud {
             self.set_stage(send, Stage::Running);
         }
         if let Some(outcome) = self.exec(&id, send, &payload) {
-            self.report(send, line(&payload, outcome));
+            self.report(send, line(payload.claim, payload.attempt(), outcome));
         }
     }
 

@@ -70,6 +70,7 @@ impl World {
         enough: &Cell<bool>,
     ) -> Totals {
         let cloud = Cloud::new(site.seed, site.lease, site.without, witness, traced);
+        cloud.looks.set(site.looks);
         for zone in &site.zones {
             cloud.add_node(zone);
         }

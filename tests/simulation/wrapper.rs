@@ -1,65 +1,26 @@
-//! The wrapper on a node, as `node.sh` has it: the mark, the not-after, the kernel lock that a detached
-//! process holds, the journal, the boot id.
+//! The wrapper at work on a node, as `node.sh` has it: what it starts, and what becomes of that.
 
-use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use jiff::SignedDuration;
-use roundsman::model::id::{ClaimId, Name, NodeId, RunId};
+use roundsman::model::id::{ClaimId, NodeId};
 use roundsman::model::job::On;
 use roundsman::model::outcome::{Delivery, Outcome};
-use roundsman::model::rule::{Rule, Without};
-use roundsman::port::Clock;
+use roundsman::model::time::{elapsed, later};
+use roundsman::port::{Clock, Halt};
 
 use crate::cloud::{Cloud, SimNode};
 use crate::fact::{Execution, What};
 use crate::faults::Class;
+use crate::fence::{Attempt, Entry, JOURNAL_MAX, Payload, Running, Verdict, Way};
 
-/// What a send carries to the node.
-#[derive(Debug, Clone)]
-pub(crate) struct Payload {
-    pub(crate) job: Name,
-    pub(crate) run: RunId,
-    pub(crate) claim: ClaimId,
-    pub(crate) step: u32,
-    pub(crate) attempt: u32,
-    pub(crate) timeout: Duration,
-    pub(crate) not_after: jiff::Timestamp,
-    /// How long the step takes when nothing goes wrong, as its script says.
-    pub(crate) takes: Duration,
-}
-
-/// Which attempt: the journal's key.
-type Attempt = (RunId, u32, u32);
-
-/// What a node keeps on its disk, and what runs on it.
-#[derive(Debug, Default)]
-pub(crate) struct Fence {
-    mark: Option<ClaimId>,
-    journal: BTreeMap<Attempt, Entry>,
-    running: Vec<Running>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    boot: u64,
-    ended: Option<Outcome>,
-}
-
-/// A step that is being executed, and the sends that are attached to it.
-#[derive(Debug)]
-struct Running {
-    execution: u64,
-    attempt: Attempt,
-    sends: Vec<u64>,
-}
-
-/// How many attempts the journal keeps: about 30 days of them.
-const JOURNAL_MAX: usize = 512;
+/// A later claim has been on the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Superseded;
 
 /// The result line, and the wrapper's exit status.
-pub(crate) fn line(payload: &Payload, outcome: Outcome) -> Delivery {
+pub(crate) fn line(claim: ClaimId, attempt: Attempt, outcome: Outcome) -> Delivery {
     let status = match outcome {
         Outcome::Ok => 0,
         Outcome::Busy => 75,
@@ -67,13 +28,7 @@ pub(crate) fn line(payload: &Payload, outcome: Outcome) -> Delivery {
         Outcome::TooLate => 77,
         _ => 1,
     };
-    let Payload {
-        run,
-        claim,
-        step,
-        attempt,
-        ..
-    } = payload;
+    let (run, step, attempt) = attempt;
     let stdout = format!(
         "roundsman v1 run={run} claim={claim} step={step} attempt={attempt} boot=b state={outcome} status=\n"
     );
@@ -81,52 +36,6 @@ pub(crate) fn line(payload: &Payload, outcome: Outcome) -> Delivery {
         status: Some(status),
         stdout,
         stderr: String::new(),
-    }
-}
-
-/// What the wrapper does with a send.
-enum Verdict {
-    Answers(Outcome),
-    Attaches,
-    Starts,
-}
-
-impl Fence {
-    /// The node goes down under whatever runs there. No result is recorded. Tells the sends that were attached.
-    pub(crate) fn kill_all(&mut self) -> (Vec<u64>, Vec<u64>) {
-        let mut executions = Vec::new();
-        let mut sends = Vec::new();
-        for running in self.running.drain(..) {
-            executions.push(running.execution);
-            sends.extend(running.sends);
-        }
-        (executions, sends)
-    }
-
-    fn judge(&mut self, payload: &Payload, boot: u64, too_late: bool, without: Without) -> Verdict {
-        let superseded = self.mark.is_some_and(|mark| mark > payload.claim);
-        if superseded && without.keeps(Rule::Mark) {
-            return Verdict::Answers(Outcome::Superseded);
-        }
-        self.mark = self.mark.max(Some(payload.claim));
-        let attempt = (payload.run, payload.step, payload.attempt);
-        let lives = self.running.iter().any(|each| each.attempt == attempt);
-        let entry = self.journal.get(&attempt);
-        match entry.filter(|_| without.keeps(Rule::Journal)) {
-            Some(Entry {
-                ended: Some(outcome),
-                ..
-            }) => Verdict::Answers(*outcome),
-            Some(entry) if entry.boot == boot && lives => Verdict::Attaches,
-            Some(_) => Verdict::Answers(Outcome::Interrupted),
-            // Only what would be started can come too late: a send that is delivered a second time, hours after the
-            // first, must not hide the step that the first has started.
-            None if too_late && without.keeps(Rule::NotAfter) => Verdict::Answers(Outcome::TooLate),
-            None if !self.running.is_empty() && without.keeps(Rule::KernelLock) => {
-                Verdict::Answers(Outcome::Busy)
-            }
-            None => Verdict::Starts,
-        }
     }
 }
 
@@ -149,7 +58,7 @@ impl Cloud {
         let too_late = clock.as_second() > payload.not_after.as_second();
         let boot = node.boot;
         let verdict = node.fence.judge(payload, boot, too_late, self.without);
-        let attempt = (payload.run, payload.step, payload.attempt);
+        let attempt = payload.attempt();
         let answer = match verdict {
             Verdict::Answers(outcome) => Some(outcome),
             Verdict::Attaches => {
@@ -159,9 +68,14 @@ impl Cloud {
                     .for_each(|each| each.sends.push(send));
                 None
             }
-            Verdict::Starts => None,
+            // Whoever has sent it is told before the node goes down.
+            Verdict::Starts(Way::Down) => Some(Outcome::Rebooting),
+            Verdict::Starts(_) => None,
         };
-        let execution = matches!(verdict, Verdict::Starts).then(|| self.start(node, send, payload));
+        let execution = match verdict {
+            Verdict::Starts(way) => Some(self.start(node, (send, payload), way, clock)),
+            Verdict::Answers(_) | Verdict::Attaches => None,
+        };
         drop(nodes);
         self.tell(What::Delivered {
             node: id.clone(),
@@ -178,51 +92,98 @@ impl Cloud {
     }
 
     /// The journal's record, and then the step.
-    fn start(self: &Rc<Self>, node: &mut SimNode, send: u64, payload: &Payload) -> Execution {
-        let attempt = (payload.run, payload.step, payload.attempt);
-        let entry = Entry {
+    fn start(
+        self: &Rc<Self>,
+        node: &mut SimNode,
+        (send, payload): (u64, &Payload),
+        way: Way,
+        clock: jiff::Timestamp,
+    ) -> Execution {
+        let attempt = payload.attempt();
+        let journal = &mut node.fence.journal;
+        // What was promised of an attempt when it began stays.
+        journal.entry(attempt).or_insert_with(|| Entry {
+            claim: payload.claim,
+            job: payload.job.clone(),
             boot: node.boot,
+            began: clock,
+            ends: later(payload.not_after, payload.timeout),
+            reboots: payload.reboots(),
             ended: None,
-        };
-        node.fence.journal.insert(attempt, entry);
-        if node.fence.journal.len() > JOURNAL_MAX {
-            node.fence.journal.pop_first();
+        });
+        if journal.len() > JOURNAL_MAX {
+            journal.pop_first();
         }
         let execution = self.number();
         node.fence.running.push(Running {
             execution,
             attempt,
-            sends: vec![send],
+            sends: Some(send)
+                .filter(|_| way != Way::Down)
+                .into_iter()
+                .collect(),
         });
-        let (takes, outcome) = self.fate_of(payload);
-        let (id, payload) = (node.node.id.clone(), payload.clone());
+        let began = journal.get(&attempt).map_or(clock, |entry| entry.began);
+        let (takes, outcome) = self.fate_of(payload, (way, elapsed(began, clock)));
+        let (id, claim) = (node.node.id.clone(), payload.claim);
         let began = Execution {
             id: execution,
             node: id.clone(),
             job: payload.job.clone(),
             run: payload.run,
-            claim: payload.claim,
+            claim,
             step: payload.step,
             attempt: payload.attempt,
             on: On::Node,
         };
-        self.after(takes, move |cloud| {
-            cloud.finish(&id, execution, &payload, outcome);
+        self.after(takes, move |cloud| match (way, outcome) {
+            (Way::Down, Outcome::Ok) => cloud.go_down(&id, execution, claim),
+            _ => cloud.finish(&id, execution, claim, outcome),
         });
         began
     }
 
+    /// The node has told that it will, and reboots; unless a later claim has come, or the run was stopped.
+    fn go_down(self: &Rc<Self>, id: &NodeId, execution: u64, claim: ClaimId) {
+        let still = |node: &SimNode| {
+            let running = node.fence.running.iter();
+            running.into_iter().any(|each| each.execution == execution)
+        };
+        let (goes, overtaken) = {
+            let nodes = self.nodes.borrow();
+            let node = nodes.get(id).filter(|node| still(node));
+            let mark = node.and_then(|node| node.fence.mark);
+            (node.is_some(), mark > Some(claim))
+        };
+        if overtaken {
+            self.finish(id, execution, claim, Outcome::Interrupted);
+        } else if goes {
+            self.fired.count(Class::StepReboots);
+            self.reboot_node(id);
+        }
+    }
+
     /// How long an execution takes, and how it ends when nothing comes between.
-    fn fate_of(&self, payload: &Payload) -> (Duration, Outcome) {
+    fn fate_of(&self, payload: &Payload, (way, since): (Way, Duration)) -> (Duration, Outcome) {
         let (failed, timed_out) = {
             let faults = self.faults.borrow();
             (faults.step_failed, faults.step_timed_out)
         };
         if self.lots.chance(timed_out) {
             self.fired.count(Class::StepTimedOut);
-            return (payload.timeout, Outcome::TimedOut);
+            // What is left of the time of a reboot, but enough to be asked once.
+            let left = payload.timeout.saturating_sub(since);
+            let left = left.max(Duration::from_secs(30));
+            return match way {
+                Way::Step => (payload.timeout, Outcome::TimedOut),
+                Way::Down | Way::Return => (left, Outcome::NotBack),
+            };
         }
         let takes = self.lots.between(payload.takes / 4, payload.takes);
+        // A node that is not ready is asked until its time is over.
+        if way == Way::Return {
+            return (takes, Outcome::Ok);
+        }
         if self.lots.chance(failed) {
             self.fired.count(Class::StepFailed);
             return (takes, Outcome::Failed);
@@ -231,8 +192,8 @@ impl Cloud {
     }
 
     /// A step ends, unless its node went down under it or it was stopped before.
-    fn finish(self: &Rc<Self>, id: &NodeId, execution: u64, payload: &Payload, outcome: Outcome) {
-        let sends = {
+    fn finish(self: &Rc<Self>, id: &NodeId, execution: u64, claim: ClaimId, outcome: Outcome) {
+        let (attempt, sends) = {
             let mut nodes = self.nodes.borrow_mut();
             let Some(node) = nodes.get_mut(id) else {
                 return;
@@ -245,33 +206,70 @@ impl Cloud {
             if let Some(entry) = node.fence.journal.get_mut(&attempt) {
                 entry.ended = Some(outcome);
             }
-            sends
+            (attempt, sends)
         };
         self.tell(What::Ended { execution, outcome });
         for send in sends {
-            self.report(send, line(payload, outcome));
+            self.report(send, line(claim, attempt, outcome));
         }
     }
 
+    /// The wrapper's verb `stop` of a run: raises the mark, and ends all that the run has there. `Err`: a later claim has
+    /// been there. Else: how many were ended.
+    pub(crate) fn stop_run(self: &Rc<Self>, id: &NodeId, halt: &Halt) -> Result<u32, Superseded> {
+        let meant = |attempt: &Attempt| attempt.0 == halt.run && attempt.1 <= halt.steps;
+        let running: Vec<Attempt> = {
+            let mut nodes = self.nodes.borrow_mut();
+            let Some(node) = nodes.get_mut(id) else {
+                return Ok(0);
+            };
+            if node.fence.mark > Some(halt.claim) {
+                return Err(Superseded);
+            }
+            node.fence.mark = Some(halt.claim);
+            let lives = node.fence.running.iter().map(|each| each.attempt);
+            let lives: Vec<Attempt> = lives.filter(meant).collect();
+            let journal = node.fence.journal.iter_mut();
+            journal
+                .filter(|(attempt, entry)| {
+                    meant(attempt) && entry.ended.is_none() && !lives.contains(attempt)
+                })
+                .for_each(|(_, entry)| entry.ended = Some(Outcome::Interrupted));
+            lives
+        };
+        for attempt in &running {
+            self.stop_step(id, *attempt);
+        }
+        Ok(u32::try_from(running.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Whether nothing of a run that a stop ends runs there any more.
+    pub(crate) fn is_stopped(&self, id: &NodeId, halt: &Halt) -> bool {
+        let meant = |attempt: &Attempt| attempt.0 == halt.run && attempt.1 <= halt.steps;
+        let nodes = self.nodes.borrow();
+        let node = nodes.get(id);
+        node.is_none_or(|node| !node.fence.running.iter().any(|each| meant(&each.attempt)))
+    }
+
     /// The wrapper's verb `stop`: TERM, and KILL half a minute later.
-    pub(crate) fn stop_step(self: &Rc<Self>, id: &NodeId, payload: &Payload) {
-        let attempt = (payload.run, payload.step, payload.attempt);
-        let executions: Vec<u64> = {
+    pub(crate) fn stop_step(self: &Rc<Self>, id: &NodeId, attempt: Attempt) {
+        let executions: Vec<(u64, ClaimId)> = {
             let nodes = self.nodes.borrow();
             let Some(node) = nodes.get(id) else {
                 return;
             };
+            let claim = node.fence.journal.get(&attempt).map(|entry| entry.claim);
             let running = node.fence.running.iter();
             running
                 .filter(|each| each.attempt == attempt)
-                .map(|each| each.execution)
+                .filter_map(|each| Some((each.execution, claim?)))
                 .collect()
         };
-        for execution in executions {
-            let (id, payload) = (id.clone(), payload.clone());
+        for (execution, claim) in executions {
+            let id = id.clone();
             let grace = self.lots.between(Duration::ZERO, Duration::from_secs(30));
             self.after(grace, move |cloud| {
-                cloud.finish(&id, execution, &payload, Outcome::Interrupted);
+                cloud.finish(&id, execution, claim, Outcome::Interrupted);
             });
         }
     }

@@ -54,7 +54,13 @@ impl Handle {
             by: self.process.by(id),
             began: cloud.clock.boot(),
         };
-        if let Err(error) = self.refused(faults.late_by / 2).await {
+        let refused = self.refused(faults.late_by / 2).await;
+        // Somebody beside it may have the whole machine suspended for longer. Then the signature has aged out.
+        if cloud.clock.boot() > letter.began.plus(faults.late_by) {
+            let error = PortError::new(ErrorKind::Credentials, "RequestExpired");
+            return Err(WriteError::Refused(error));
+        }
+        if let Err(error) = refused {
             // Of an internal error nobody knows what it left behind: half of them have done what they were asked to.
             return Err(match error.kind {
                 ErrorKind::Unreachable => {

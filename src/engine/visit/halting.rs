@@ -1,6 +1,9 @@
-//! What is different about a node that is claimed to end the run found there.
+//! What is different about a node that is claimed to end the run found there; and the end of an own run while its node
+//! reboots.
 
 use std::pin::Pin;
+
+use jiff::Timestamp;
 
 use crate::engine::observe::observe_node;
 use crate::engine::visit::act::looked;
@@ -37,6 +40,8 @@ pub(super) struct Halting {
     superseded: bool,
     /// Whether it was said that the lock is kept for a while.
     told: bool,
+    /// The node reboots, or may: it is asked until then, for while it is away it cannot answer.
+    away_until: Option<Timestamp>,
 }
 
 impl Halting {
@@ -48,7 +53,21 @@ impl Halting {
             over_with: false,
             superseded: false,
             told: false,
+            away_until: None,
         }
+    }
+
+    /// The end of an own run in the middle of a reboot, which is over by then whatever becomes of it.
+    pub(super) fn of_reboot(own: Lock, over_by: Timestamp) -> Self {
+        Self {
+            away_until: Some(over_by),
+            ..Self::new(own)
+        }
+    }
+
+    /// Whether it is not tried again, after another time that it did not succeed.
+    fn gives_up(&self, now: Now) -> bool {
+        self.trouble >= TRIES && self.away_until.is_none_or(|until| until <= now.wall)
     }
 }
 
@@ -158,7 +177,7 @@ impl<'a, P: Ports> Visit<'a, P> {
                 let random = self.engine.ports.clock().random();
                 halting.not_before = now.boot.plus(backoff(halting.trouble, random));
                 tracing::warn!(node = %self.node.id, error = %error, "what runs there could not be ended");
-                if halting.trouble >= TRIES {
+                if halting.gives_up(now) {
                     halting.over_with = true;
                     self.keep_what_may_run(&error);
                 }
@@ -176,7 +195,9 @@ impl<'a, P: Ports> Visit<'a, P> {
             |over| Some(over.until),
         );
         let longest = longest.unwrap_or(UNTOLD);
+        let away_until = self.halting.as_ref().and_then(|halting| halting.away_until);
         let until = later(later(sent.unwrap_or_default(), longest), END_SLACK);
+        let until = away_until.unwrap_or(until);
         self.run.keep_until(until);
         self.warn(format!(
             "what runs on {} could not be ended ({error}): it is waited for until {}, when it has ended for certain",

@@ -14,7 +14,6 @@ use crate::event::ParkedFor;
 use crate::model::job::{Fence, On, OnStop};
 use crate::model::lease::{Input, Next, Want};
 use crate::model::lock::LockState;
-use crate::model::node::Activity;
 use crate::model::run::Do;
 use crate::model::time::Moment;
 use crate::port::Ports;
@@ -76,7 +75,7 @@ impl<P: Ports> Visit<'_, P> {
             // What can be begun at once is: the run advances with every invocation.
             Do::Begin { not_before, .. } if now.boot < *not_before => signal.or(time),
             Do::Begin { .. } => signal,
-            Do::Attach { command, .. } if command.activity == Activity::Finished => signal,
+            Do::Attach { command, .. } if command.activity.is_told_at_once() => signal,
             Do::Attach { .. } | Do::KeepUntil(_) => signal.or(time).filter(|_| self.may_leave()),
             Do::Record(_) | Do::Release | Do::Nothing => None,
         }

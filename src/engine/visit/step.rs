@@ -85,7 +85,7 @@ impl Underway<'_> {
         self.told.cancelled.get()
     }
 
-    /// Whether it had ended already when it was attached to: its end is known in a moment.
+    /// Whether what became of it was known already when it was attached to: that is told in a moment.
     pub(super) fn had_ended(&self) -> bool {
         self.had_ended
     }
@@ -214,7 +214,7 @@ impl<'a, P: Ports> Visit<'a, P> {
         };
         let told = Rc::new(Told::nothing());
         told.sent.set(true);
-        let had_ended = command.activity == Activity::Finished;
+        let had_ended = command.activity.is_told_at_once();
         let reboots = named.is_some_and(Step::reboots);
         let (shared, node) = (Rc::clone(&told), self.node.clone());
         let future = Box::pin(async move {

@@ -1,6 +1,7 @@
 //! Told to stop.
 
 use crate::engine::stop::Urgency;
+use crate::engine::visit::halting::Halting;
 use crate::engine::visit::step::Underway;
 use crate::engine::visit::{Awaited, Visit};
 use crate::model::job::On;
@@ -46,11 +47,25 @@ impl<'a, P: Ports> Visit<'a, P> {
     pub(super) fn begin_stopping(&mut self, underway: Option<&mut Underway<'a>>) -> Next {
         match underway {
             Some(underway) => underway.cancel(),
-            None => self
-                .run
-                .stopped(&self.engine.rules.job, self.lease.lock().step),
+            None => self.stop_run(),
         }
         self.awaited = Awaited::Stopping;
         self.feed(Input::Want(Want::Stopping))
+    }
+
+    /// Nothing is begun any more but clean-up. A node that reboots, or may, is not let go of before that is ended there,
+    /// or over: it would go down while others take it for free.
+    pub(super) fn stop_run(&mut self) {
+        if let Some(over_by) = self.run.reboot_over_by() {
+            if !self.run.has_begun_reboot() {
+                // The send that may be on its way carries the own claim: the node would take it after the stop.
+                self.run.keep_until(over_by);
+            }
+            let own = self.lease.lock().clone();
+            self.halting
+                .get_or_insert_with(|| Halting::of_reboot(own, over_by));
+        }
+        self.run
+            .stopped(&self.engine.rules.job, self.lease.lock().step);
     }
 }

@@ -74,13 +74,15 @@ impl<P: Ports> Visit<'_, P> {
             }
         };
         let failed = outcome != Outcome::Ok && outcome.meaning().lease == Lease::Goes;
+        // What says nothing of a reboot is taken in: the run has to know that the node may be away.
+        let failed = failed && told.is_some();
         if ended.not_taken && !ended.cancelled {
             self.run.not_taken(job, now, random);
         } else if !(ended.cancelled && failed) {
             self.run.ended(job, now, outcome, not_after, random);
         }
         if ended.cancelled {
-            self.run.stopped(job, self.lease.lock().step);
+            self.stop_run();
         }
         self.feed(Input::Woke)
     }

@@ -21,6 +21,7 @@ use crate::io::aws::error::Call;
 use crate::io::aws::ssm::stage::Stage;
 use crate::model::id::NodeId;
 use crate::model::job::On;
+use crate::model::journal::named;
 use crate::model::node::{Activity, Agent, Command, Evidence, Node, Stopped};
 use crate::model::outcome::Delivery;
 use crate::model::time::elapsed;
@@ -171,7 +172,7 @@ impl<C: Clock> Shell for SsmShell<C> {
     /// # Errors
     /// What AWS refuses; and what it fails to answer for two minutes on end.
     async fn wait(&self, node: &Node, ticket: &Ticket) -> Result<Delivery, PortError> {
-        if let (Some(verbs), Some(command)) = (self.verbs, journal::found(ticket)) {
+        if let (Some(verbs), Some(command)) = (self.verbs, named(&ticket.0)) {
             return self.wait_for_found(verbs, &node.id, &command).await;
         }
         match poll::wait(&self.clients, &self.clock, &node.id, ticket).await? {
@@ -188,7 +189,7 @@ impl<C: Clock> Shell for SsmShell<C> {
         ticket: &Ticket,
         _grace: Duration,
     ) -> Result<(), PortError> {
-        if journal::found(ticket).is_some() {
+        if named(&ticket.0).is_some() {
             return self.stop_step(&node.id, &ticket.0).await.map(drop);
         }
         let invocation = poll::invocation(&self.clients, &node.id, ticket).await?;
@@ -227,7 +228,7 @@ impl<C: Clock> Shell for SsmShell<C> {
             return Ok(shown);
         };
         match self.look(look, node, within).await {
-            Ok(journal) => Ok(journal::merged(shown, &journal)),
+            Ok(journal) => Ok(journal.correct(shown)),
             Err(error) => {
                 tracing::debug!(node = %node.id, error = %error, "what SSM shows has to do");
                 Ok(shown)

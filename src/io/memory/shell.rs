@@ -49,6 +49,8 @@ struct Sent {
     began: Moment,
     ends: Moment,
     delivery: Delivery,
+    /// It has its node go down, and that is up again then.
+    down: Option<(Moment, Moment)>,
 }
 
 impl std::fmt::Debug for MemoryShell {
@@ -118,6 +120,22 @@ impl MemoryShell {
 }
 
 impl MemoryShell {
+    /// When a node is away because a step has it reboot: from, to.
+    pub fn downs(&self, node: &NodeId) -> Vec<(Moment, Moment)> {
+        let sent = self.sent.borrow();
+        let of_node = sent.iter().filter(|each| each.node == *node);
+        of_node.filter_map(|each| each.down).collect()
+    }
+
+    /// When an attempt was sent to its node for the first time.
+    fn first_of(&self, node: &Node, order: &Order) -> Option<Moment> {
+        let key = |order: &Order| (order.run, order.step, order.attempt);
+        let sent = self.sent.borrow();
+        let mut all = sent.iter();
+        let first = all.find(|each| each.node == node.id && key(&each.order) == key(order));
+        first.map(|each| each.began)
+    }
+
     /// What becomes of one send of a reboot, as the node's journal has it.
     fn rebooting(
         &self,
@@ -177,12 +195,20 @@ fn line(order: &Order, outcome: Outcome) -> Delivery {
 
 impl Shell for MemoryShell {
     async fn send(&self, node: &Node, order: &Order) -> Result<Ticket, WriteError> {
+        let mut down = None;
         let plan = match (self.planner.borrow())(node, order) {
             Plan::Reboots {
                 away,
                 ready,
                 outcome,
-            } => self.rebooting(node, order, away, (ready, outcome)),
+            } => {
+                let from = self.clock.boot().plus(GOES_DOWN);
+                down = self
+                    .first_of(node, order)
+                    .is_none()
+                    .then(|| (from, from.plus(away)));
+                self.rebooting(node, order, away, (ready, outcome))
+            }
             plan => plan,
         };
         let (takes, delivery) = match plan {
@@ -209,6 +235,7 @@ impl Shell for MemoryShell {
             began,
             ends: began.plus(takes),
             delivery,
+            down,
         };
         self.sent.borrow_mut().push(sent);
         Ok(Ticket((self.sent.borrow().len() - 1).to_string()))
@@ -247,10 +274,17 @@ impl Shell for MemoryShell {
 
     async fn end_run(&self, node: &Node, halt: &Halt) -> Result<Stopped, PortError> {
         let (now, mut ended) = (self.clock.boot(), 0);
+        let mut away = self.downs(&node.id).into_iter();
+        if away.any(|(from, to)| from <= now && now < to) {
+            let error = PortError::new(ErrorKind::Unreachable, "no route to host");
+            return Err(error);
+        }
         for sent in self.sent.borrow_mut().iter_mut() {
             let order = &sent.order;
             let meant = sent.node == node.id && order.on == On::Node && order.run == halt.run;
-            if meant && order.step <= halt.steps && now < sent.ends {
+            let meant = meant && order.step <= halt.steps;
+            sent.down = sent.down.filter(|(from, _)| !meant || *from <= now);
+            if meant && now < sent.ends {
                 sent.ends = now;
                 sent.delivery = line(&sent.order, Outcome::Interrupted);
                 ended += 1;

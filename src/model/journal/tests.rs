@@ -81,7 +81,7 @@ fn a_journal_is_evidence() {
     );
     let journal = read(&text).expect("a journal");
     assert_eq!(journal.mark, claim.to_string());
-    let commands: Vec<Command> = journal.attempts.iter().map(Entry::command).collect();
+    let commands = journal.commands();
     let shown: Vec<(u32, Activity)> = commands.iter().map(|c| (c.attempt, c.activity)).collect();
     assert_eq!(
         shown,
@@ -127,4 +127,63 @@ fn a_stop_is_believed_only_with_the_mark_raised() {
     assert!(said(2, 0, "").is_err());
     assert!(said(2, 0, &ClaimId::new(1, 0).to_string()).is_err());
     assert!(stopped("", own).is_err());
+}
+
+#[test]
+fn of_what_has_begun_the_journal_speaks_and_of_the_rest_the_executor() {
+    let (run, claim) = (RunId::new(1, 1), ClaimId::new(1, 1));
+    let text = format!(
+        "roundsman v1 boot=b now=20 mark={claim}\n\
+         roundsman v1 run={run} claim={claim} step=1 attempt=1 boot=b job=repair began=10 ends=90 state=running status=\n\
+         roundsman v1 attempts=1\n"
+    );
+    let journal = read(&text).expect("a journal");
+    let shown = |attempt, activity| Command {
+        job: Name::new("repair").expect("a name"),
+        run,
+        step: 1,
+        attempt,
+        activity,
+        handle: Some(Handle {
+            ticket: "c-1".to_owned(),
+            sent: Timestamp::UNIX_EPOCH,
+            latest_end: Timestamp::UNIX_EPOCH,
+        }),
+    };
+    let corrected = journal.correct(Evidence::Commands(vec![
+        shown(1, Activity::Finished),
+        shown(1, Activity::Finished),
+        shown(2, Activity::InProgress),
+    ]));
+    let Evidence::Commands(corrected) = corrected else {
+        panic!("evidence");
+    };
+    let said: Vec<_> = corrected.iter().map(|c| (c.attempt, c.activity)).collect();
+    assert_eq!(said, [(2, Activity::InProgress), (1, Activity::InProgress)]);
+    let handle = corrected[1].handle.clone().expect("a handle");
+    let by_name = named(&handle.ticket).map(|c| (c.step, c.attempt));
+    assert_eq!(by_name, Some((1, 1)));
+    assert_eq!(named("c-1"), None);
+}
+
+#[test]
+fn a_reboot_is_under_way_until_its_time_is_over() {
+    let (run, claim) = (RunId::new(1, 1), ClaimId::new(1, 1));
+    let told = |now: i64, state: &str| {
+        let text = format!(
+            "roundsman v1 boot=c now={now} mark={claim}\n\
+             roundsman v1 run={run} claim={claim} step=1 attempt=1 boot=b job=repair began=10 ends=90 state={state} status=\n\
+             roundsman v1 attempts=1\n"
+        );
+        read(&text).expect("a journal").commands()[0].activity
+    };
+    assert_eq!(told(20, "rebooting"), Activity::Reboots);
+    assert_eq!(told(90, "rebooting"), Activity::Reboots);
+    assert_eq!(
+        told(91, "rebooting"),
+        Activity::Finished,
+        "nobody asks any more"
+    );
+    assert_eq!(told(91, "running"), Activity::InProgress);
+    assert_eq!(told(20, "not-back"), Activity::Finished);
 }

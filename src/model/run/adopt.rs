@@ -141,7 +141,8 @@ impl Run {
             return;
         }
         let lease = outcome.meaning().lease;
-        if lease == Lease::KeptToLatestEnd {
+        // A node that is about to reboot, or has, and that nobody asks again, is left alone until that is over.
+        if lease == Lease::KeptToLatestEnd || outcome == Outcome::Rebooting {
             self.keep_until(latest_end);
         }
         let ends = self.past.as_ref().and_then(|past| past.ends);

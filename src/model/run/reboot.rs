@@ -3,7 +3,9 @@
 //! The node's journal has one record of it, from the boot id before the reboot to the end of `ready`, under one number: a
 //! send of the same attempt never reboots a second time. So evidence, adoption and the comment on the sends know of it
 //! what they know of every attempt. Whoever has sent it may be gone: what is not known to have ended is sent again. And
-//! while the node is away nothing that a send comes to says anything, but that the node is asked again.
+//! while the node is away nothing that a send comes to says anything, but that the node is asked again. Who stops the run
+//! then lets go of a node that may go down at any moment, unless the attempt is ended there first: see
+//! [`Run::reboot_over_by`].
 
 use std::time::Duration;
 
@@ -27,6 +29,8 @@ pub(super) struct Away {
     asked: u32,
     /// From then on the node counts as not back.
     until: Timestamp,
+    /// When the latest send of it has ended for certain, whatever becomes of it.
+    latest_end: Timestamp,
 }
 
 impl Run {
@@ -40,29 +44,51 @@ impl Run {
         self.away.is_some_and(|away| away.asked > 0)
     }
 
+    /// When the reboot has come to an end for certain that was begun, or may have been, and of which no end is known.
+    pub fn reboot_over_by(&self) -> Option<Timestamp> {
+        self.away.map(|away| away.until.max(away.latest_end))
+    }
+
     /// What `outcome` makes of the attempt under way; `None`: nothing yet, the node is asked again.
     pub fn amounts_to(&self, job: &Job, now: Timestamp, outcome: Outcome) -> Option<Outcome> {
         let reboots = job.step(self.step).is_some_and(Step::reboots);
         if !reboots || !says_nothing(outcome, self.away.is_some()) {
             return Some(outcome);
         }
-        let over = self.away.filter(|away| away.asked > 0 && now >= away.until);
-        let begun = over?.begun || outcome == Outcome::Rebooting;
+        let over = self
+            .away
+            .filter(|away| away.asked > 0 && now >= away.until)?;
+        // Only now it is known to have begun, perhaps a moment ago.
+        if outcome == Outcome::Rebooting && !over.begun {
+            return None;
+        }
         // What nobody has heard of may be on its way still.
-        Some(if begun {
+        Some(if over.begun {
             Outcome::NotBack
         } else {
             Outcome::Unknown
         })
     }
 
-    /// The node is asked again, under the same number.
-    pub(super) fn ask_again(&mut self, now: Now, step: &Step, outcome: Outcome, random: u128) {
+    /// The node is asked again, under the same number. `latest_end`: when this send has ended for certain.
+    pub(super) fn ask_again(
+        &mut self,
+        now: Now,
+        step: &Step,
+        (outcome, latest_end): (Outcome, Timestamp),
+        random: u128,
+    ) {
         let away = self.away.get_or_insert(Away {
             begun: false,
             asked: 0,
             until: later(later(now.wall, step.timeout), END_SLACK),
+            latest_end,
         });
+        away.latest_end = away.latest_end.max(latest_end);
+        if outcome == Outcome::Rebooting && !away.begun {
+            let over = later(later(now.wall, step.timeout), END_SLACK);
+            away.until = away.until.max(over);
+        }
         away.begun |= outcome == Outcome::Rebooting;
         away.asked += 1;
         let (least, most) = ASKED_APART;
@@ -86,6 +112,7 @@ impl Run {
                 begun: false,
                 asked: 0,
                 until: latest_end,
+                latest_end,
             });
             away.begun |= outcome == Outcome::Rebooting;
         }

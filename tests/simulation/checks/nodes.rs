@@ -8,7 +8,7 @@ use roundsman::model::outcome::Outcome;
 use roundsman::model::time::Moment;
 
 use crate::checks::{Checks, Promise};
-use crate::fact::{Execution, Fact, What};
+use crate::fact::{By, Execution, Fact, What};
 use crate::send::refused_by_fence;
 
 type Attempt = (NodeId, RunId, u32, u32);
@@ -50,6 +50,13 @@ impl Checks {
                     self.nodes.finished.insert(attempt);
                 }
             }
+            What::Tag {
+                node,
+                key,
+                after: None,
+                by: By::Runner { own, .. },
+                ..
+            } if key == "lock" => self.see_let_go(fact.at, node, *own),
             What::Delivered { answer, .. } => match answer {
                 Some(outcome) if refused_by_fence(*outcome) => self.figures.refused += 1,
                 Some(_) => self.figures.answered += 1,
@@ -66,6 +73,19 @@ impl Checks {
                 self.nodes.zones.insert(node.clone(), zone.clone());
             }
             _ => {}
+        }
+    }
+
+    fn see_let_go(&mut self, at: Moment, node: &NodeId, own: Option<(RunId, ClaimId)>) {
+        let left = self.nodes.running.values().find(|each| {
+            each.node == *node && each.on == On::Node && own == Some((each.run, each.claim))
+        });
+        if let Some(left) = left {
+            let what = format!(
+                "{node} was let go of while step {}.{} of {} run {} (claim {}) was running there",
+                left.step, left.attempt, left.job, left.run, left.claim
+            );
+            self.broken(at, Promise::NotLetGo, what);
         }
     }
 

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::io::aws::ssm::{DELIVERY_MIN, EXECUTION_MAX, EXECUTION_SLACK, SsmShell, output, poll};
 use crate::model::id::NodeId;
 use crate::model::journal::{self, Journal};
-use crate::model::node::{Activity, Command, Evidence, Node, Stopped};
+use crate::model::node::{Command, Node, Stopped};
 use crate::model::outcome::Delivery;
 use crate::port::{Clock, ErrorKind, Halt, PortError, Ticket, WriteError};
 
@@ -32,29 +32,6 @@ pub struct Verbs {
     pub stop_run: fn(&Halt) -> String,
     /// Forgets the mark.
     pub reset: fn() -> String,
-}
-
-/// The attempt that a ticket names which the journal gave; `None`: it is SSM's own id of a command.
-pub(super) fn found(ticket: &Ticket) -> Option<Command> {
-    Command::parse_comment(&ticket.0, Activity::InProgress)
-}
-
-/// The executor's view, corrected by the journal: what has begun on the node is there, and nothing else has. What the
-/// journal does not have was refused there, or has yet to arrive: of that the executor knows more.
-pub(super) fn merged(shown: Evidence, journal: &Journal) -> Evidence {
-    let begun: Vec<Command> = journal
-        .attempts
-        .iter()
-        .map(journal::Entry::command)
-        .collect();
-    let key = |command: &Command| (command.run, command.step, command.attempt);
-    let mut commands = match shown {
-        Evidence::Commands(commands) => commands,
-        Evidence::None | Evidence::Unavailable(_) => Vec::new(),
-    };
-    commands.retain(|command| begun.iter().all(|each| key(each) != key(command)));
-    commands.extend(begun);
-    Evidence::Commands(commands)
 }
 
 impl<C: Clock> SsmShell<C> {
@@ -106,7 +83,7 @@ impl<C: Clock> SsmShell<C> {
         let sent = poll::invocation(&self.clients, node, ticket).await;
         let sent = sent.ok().flatten();
         let comment = sent.as_ref().and_then(|sent| sent.comment());
-        let command = comment.and_then(|it| Command::parse_comment(it, Activity::InProgress));
+        let command = comment.and_then(journal::named);
         let Some((verbs, command)) = self.verbs.zip(command) else {
             return lost;
         };
@@ -196,51 +173,4 @@ fn silent(node: &NodeId, why: &str, printed: &str) -> PortError {
     let line = printed.lines().next().unwrap_or_default();
     let message = format!("{node} could not be asked: {why} {line}");
     PortError::new(ErrorKind::Unreachable, message.trim_end())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::id::{ClaimId, Name, RunId};
-    use crate::model::node::Handle;
-
-    fn command(attempt: u32, activity: Activity) -> Command {
-        Command {
-            job: Name::new("repair").expect("a name"),
-            run: RunId::new(1, 1),
-            step: 1,
-            attempt,
-            activity,
-            handle: Some(Handle {
-                ticket: "c-1".to_owned(),
-                sent: Timestamp::UNIX_EPOCH,
-                latest_end: Timestamp::UNIX_EPOCH,
-            }),
-        }
-    }
-
-    #[test]
-    fn of_what_has_begun_the_journal_speaks_and_of_the_rest_the_executor() {
-        let (run, claim) = (RunId::new(1, 1), ClaimId::new(1, 1));
-        let text = format!(
-            "roundsman v1 boot=b now=20 mark={claim}\n\
-             roundsman v1 run={run} claim={claim} step=1 attempt=1 boot=b job=repair began=10 ends=90 state=running status=\n\
-             roundsman v1 attempts=1\n"
-        );
-        let journal = journal::read(&text).expect("a journal");
-        let shown = Evidence::Commands(vec![
-            command(1, Activity::Finished),
-            command(1, Activity::Finished),
-            command(2, Activity::InProgress),
-        ]);
-        let Evidence::Commands(merged) = merged(shown, &journal) else {
-            panic!("evidence");
-        };
-        let said: Vec<_> = merged.iter().map(|c| (c.attempt, c.activity)).collect();
-        assert_eq!(said, [(2, Activity::InProgress), (1, Activity::InProgress)]);
-        let handle = merged[1].handle.clone().expect("a handle");
-        let ticket = Ticket(handle.ticket);
-        assert_eq!(found(&ticket).map(|c| (c.step, c.attempt)), Some((1, 1)));
-        assert_eq!(found(&Ticket("c-1".to_owned())), None);
-    }
 }

@@ -10,7 +10,7 @@ use crate::io::local::via;
 use crate::io::process::Ended;
 use crate::io::wrapper;
 use crate::model::journal;
-use crate::model::node::{Activity, Command, Evidence, Node, Stopped};
+use crate::model::node::{Command, Evidence, Node, Stopped};
 use crate::model::outcome::Delivery;
 use crate::port::{Clock, ErrorKind, Halt, PortError, Ticket};
 
@@ -19,7 +19,7 @@ const ANSWER: Duration = Duration::from_secs(90);
 
 /// The command that a ticket of evidence names.
 pub(super) fn found(ticket: &Ticket) -> Result<Command, PortError> {
-    Command::parse_comment(&ticket.0, Activity::InProgress).ok_or_else(|| {
+    journal::named(&ticket.0).ok_or_else(|| {
         PortError::new(
             ErrorKind::NotFound,
             format!("no step with the ticket `{}` was sent from here", ticket.0),
@@ -43,13 +43,7 @@ impl<C: Clock> LocalShell<C> {
             Err(error) => return Err(error),
         };
         Ok(match journal::read(&answer.stdout) {
-            Some(journal) => Evidence::Commands(
-                journal
-                    .attempts
-                    .iter()
-                    .map(journal::Entry::command)
-                    .collect(),
-            ),
+            Some(journal) => Evidence::Commands(journal.commands()),
             None => Evidence::Unavailable(format!(
                 "node {}: its journal cannot be read: {}",
                 node.id,

@@ -121,7 +121,6 @@ fn a_node_that_stays_away_is_not_back_and_one_that_never_answered_is_unknown() {
     let table = [
         (0, Rebooting, Unreachable, (1, FailReason::NotBack)),
         (0, Unknown, Unreachable, (1, FailReason::Unknown)),
-        (0, Unknown, Rebooting, (1, FailReason::NotBack)),
         (0, Rebooting, NotBack, (1, FailReason::NotBack)),
         (0, Rebooting, Failed, (1, FailReason::Failed)),
     ];
@@ -240,4 +239,63 @@ fn two_sends_of_one_reboot_are_one_attempt_and_a_later_attempt_goes_first() {
     run.found(&job, Rebooting, at(900).wall, false);
     run.found(&job, Rebooting, at(900).wall, false);
     assert!(matches!(run.next(wall()), Do::Begin { attempt: 2, .. }));
+}
+
+#[test]
+fn whoever_stops_the_run_is_told_until_when_the_node_may_reboot() {
+    let job = job(1);
+    let run = Run::new();
+    assert_eq!(run.reboot_over_by(), None, "nothing was sent");
+    let (_, run) = play(&job, run, &[(0, Undelivered)]);
+    assert_eq!(run.reboot_over_by(), None, "nothing has reached it");
+    let (_, run) = play(&job, Run::new(), &[(0, Unknown)]);
+    assert_eq!(run.reboot_over_by(), Some(at(660).wall));
+    let (_, run) = play(&job, run, &[(40, Rebooting)]);
+    assert_eq!(
+        run.reboot_over_by(),
+        Some(at(700).wall),
+        "by its latest send"
+    );
+    let (_, run) = play(&job, run, &[(80, Good)]);
+    assert_eq!(run.reboot_over_by(), None, "it has ended");
+}
+
+/// The node's reboot is another step's by the new file: nobody can ask after it.
+#[test]
+fn with_another_job_file_a_reboot_is_left_alone_until_it_is_over() {
+    let job = job(0);
+    let left = LeftRun {
+        job: job.name.clone(),
+        task: job.task.clone(),
+        run: RunId::new(7, 7),
+        step: 1,
+        state: LockState::Parked,
+        file: "00000000".parse().expect("a digest"),
+    };
+    let mut run = Run::adopted(&job, &left, &[command(1, Activity::InProgress)]);
+    assert!(matches!(run.next(at(0).wall), Do::Attach { .. }), "{run:?}");
+    run.found(&job, Rebooting, at(900).wall, false);
+    assert_eq!(run.next(at(10).wall), Do::KeepUntil(at(900).wall));
+}
+
+/// Found by the simulator: an adopter's own send began the reboot that the dead runner's had not, after that one's time.
+#[test]
+fn a_reboot_that_begins_late_has_its_own_time() {
+    let job = job(0);
+    let lost = Activity::Unknown {
+        latest_end: at(100).wall,
+    };
+    let run = adopted(&job, &[command(1, lost)]);
+    let (next, run) = play(&job, run, &[(110, Rebooting), (130, Rebooting)]);
+    assert_eq!(next, Some((1, 1)), "it is asked after");
+    let (next, _) = play(&job, run.clone(), &[(700, Undelivered)]);
+    assert_eq!(next, Some((1, 1)), "its ten minutes are not over");
+    let (_, run) = play(&job, run, &[(771, Undelivered)]);
+    assert_eq!(
+        run.result(),
+        Result::Failed {
+            step: 1,
+            reason: FailReason::NotBack
+        }
+    );
 }
