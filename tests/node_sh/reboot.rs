@@ -51,7 +51,7 @@ fn text(node: &Node, order: &Order, by: &str, delay: u32) -> String {
 
 fn own(dir: &str, by: &str) -> String {
     format!(
-        "rs_boot_file='{dir}/boot' rs_reboot_by='cd \"{dir}\"; {by}'\nexport rs_boot_file rs_reboot_by\n\
+        "rs_boot_file='{dir}/boot' rs_reboot_by='cd \"{dir}\" || exit; {by}'\nexport rs_boot_file rs_reboot_by\n\
          [ -e '{dir}/boot' ] || echo 0 >'{dir}/boot'\n"
     )
 }
