@@ -261,8 +261,8 @@ pub trait Shell {
     /// # Errors
     /// When the node cannot be told, or has no place to keep its mark. Then nobody can say what runs there.
     async fn end_run(&self, node: &Node, halt: &Halt) -> Result<Stopped, PortError> {
-        let _ = (node, halt);
-        Ok(Stopped::Nothing { ended: 0 })
+        let message = format!("run {} on {} cannot be ended from here", halt.run, node.id);
+        Err(PortError::new(ErrorKind::Other, message))
     }
 
     /// Forgets the node's mark, so that claims of any age may execute there again; tells what it was, if there was one.

@@ -17,11 +17,7 @@ fn brief() -> Folder {
 /// Two steps: one that waits for the file `go` after it has said that it began, and one more.
 fn two_steps(folder: &Folder) -> String {
     let path = |name: &str| folder.file(name).display().to_string();
-    let first = format!(
-        "echo x >> '{}'; while ! test -e '{}'; do sleep 0.05; done",
-        path("begun"),
-        path("go")
-    );
+    let first = folder.waiting("begun", "go");
     let second = format!(
         "[[step]]\nname = \"more\"\nrun = \"echo x >> '{}'\"\n",
         path("second")

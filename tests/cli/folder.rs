@@ -107,6 +107,17 @@ impl Folder {
         std::fs::write(path, text).expect("a file");
     }
 
+    /// A script that says in one file that it has begun, and goes on until the other is there. It ends with the folder:
+    /// what a test has left on its node would wait for ever.
+    pub(crate) fn waiting(&self, begun: &str, go: &str) -> String {
+        format!(
+            "echo x >> '{}'; while test -d '{}' && ! test -e '{}'; do sleep 0.05; done",
+            self.file(begun).display(),
+            self.path().display(),
+            self.file(go).display()
+        )
+    }
+
     pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.file(name)).unwrap_or_default()
     }

@@ -84,14 +84,7 @@ fn work_done_elsewhere_is_marked_and_never_dated_back_or_ahead() {
 #[test]
 fn a_locked_node_is_neither_marked_nor_released_under_another_run() {
     let folder = Folder::new(&["a"]);
-    folder.write(
-        "jobs/hello.toml",
-        job(&format!(
-            "echo x > '{}'; while ! test -e '{}'; do sleep 0.05; done",
-            folder.file("begun").display(),
-            folder.file("go").display()
-        )),
-    );
+    folder.write("jobs/hello.toml", job(&folder.waiting("begun", "go")));
     let child = folder.start(&["run", "hello"]);
     until("the step has begun", 20, || folder.file("begun").exists());
     folder

@@ -69,7 +69,7 @@ fn a_runner_that_goes_down_with_its_node_leaves_the_run_to_the_next_invocation()
     // The machine that roundsman runs on takes its time to go down, and takes roundsman with it.
     folder.write(
         "go-down",
-        "echo reboot >>effects; while ! test -e down; do sleep 0.05; done\n\
+        "echo reboot >>effects; while test -e effects && ! test -e down; do sleep 0.05; done\n\
          grep -c reboot effects >boot; kill -KILL \"$1\"\n",
     );
     let mut child = command(&folder, &["run", "patch"])

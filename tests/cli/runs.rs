@@ -52,12 +52,7 @@ fn three_runs_serve_three_nodes_and_a_fourth_says_when_the_next_is_due() {
 #[test]
 fn eight_processes_at_once_serve_one_node_once_and_seven_say_why_not() {
     let folder = Folder::new(&["a"]);
-    let script = format!(
-        "echo x >> '{}'\nwhile ! test -e '{}'; do sleep 0.05; done",
-        folder.file("served").display(),
-        folder.file("go").display()
-    );
-    folder.write("jobs/hello.toml", job(&script));
+    folder.write("jobs/hello.toml", job(&folder.waiting("served", "go")));
     let children: Vec<_> = (0..8).map(|_| folder.start(&["run", "hello"])).collect();
     let mut children: Vec<_> = children.into_iter().map(Some).collect();
     let mut ended: Vec<Ran> = Vec::new();

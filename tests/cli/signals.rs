@@ -18,16 +18,8 @@ fn end(child: Child) -> Ran {
 
 /// A job whose step waits for a file after it has said that it began, and is ended by a signal; with a clean-up.
 fn waiting(folder: &Folder, on: &str) -> String {
-    let (begun, go, cleaned) = (
-        folder.file("begun"),
-        folder.file("go"),
-        folder.file("cleaned"),
-    );
-    let script = format!(
-        "echo x > '{}'; while ! test -e '{}'; do sleep 0.05; done",
-        begun.display(),
-        go.display()
-    );
+    let cleaned = folder.file("cleaned");
+    let script = folder.waiting("begun", "go");
     let step = job(&script).replace(
         "name = \"work\"",
         &format!("name = \"work\"\non = \"{on}\""),
@@ -77,12 +69,7 @@ fn a_signal_ends_the_step_cleans_up_says_stopped_and_lets_go() {
 fn a_second_signal_leaves_at_once_and_says_when_the_lease_runs_out() {
     let folder = Folder::new(&["a"]);
     // A step that does not heed TERM.
-    let (begun_at, go) = (folder.file("begun"), folder.file("go"));
-    let script = format!(
-        "trap '' TERM; echo x > '{}'; while ! test -e '{}'; do sleep 0.05; done",
-        begun_at.display(),
-        go.display()
-    );
+    let script = format!("trap '' TERM; {}", folder.waiting("begun", "go"));
     let job = "on-stop = \"cancel\"\n".to_owned() + &job(&script);
     folder.write("jobs/hello.toml", job);
     let mut child = folder.start(&["run", "hello"]);

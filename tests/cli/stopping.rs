@@ -20,9 +20,10 @@ fn brief() -> Folder {
 fn endless(folder: &Folder, on: &str) -> String {
     let path = |name: &str| folder.file(name).display().to_string();
     let script = format!(
-        "trap 'echo x >> \"{}\"; exit 1' TERM; echo x >> '{}'; while :; do sleep 0.05; done",
+        "trap 'echo x >> \"{}\"; exit 1' TERM; echo x >> '{}'; while test -d '{}'; do sleep 0.05; done",
         path("ended"),
-        path("begun")
+        path("begun"),
+        folder.path().display()
     );
     let first = job(&script).replace(
         "name = \"work\"",

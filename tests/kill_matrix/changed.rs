@@ -6,7 +6,7 @@ use crate::case::{Case, NEXT};
 use crate::job::{Goes, Job};
 use crate::kills::kill;
 use crate::plan::{Hit, hits};
-use crate::pool::{all, large, whole};
+use crate::pool::{large, tally, whole};
 use crate::test_aws::Aws;
 
 /// What the numbers of the new file's commands have more.
@@ -133,10 +133,7 @@ pub(crate) fn a_run_is_not_gone_on_with_under_another_file_unless_that_is_said()
             });
         }
     }
-    let mut ends = std::collections::BTreeMap::new();
-    for (_, came) in all("changed", cases, one) {
-        *ends.entry(came).or_insert(0) += 1;
-    }
+    let ends = tally("changed", cases, one);
     println!("why runs failed: {ends:?}");
     assert!(!whole() || ends.len() == 2, "some were done, some not");
 }

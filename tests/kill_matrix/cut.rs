@@ -6,7 +6,7 @@ use crate::case::{Case, FIRST};
 use crate::cli::until;
 use crate::job::{Goes, Job};
 use crate::plan::{Hit, hits};
-use crate::pool::{all, large, whole};
+use crate::pool::{large, tally, whole};
 use crate::test_aws::Aws;
 
 /// Gives back how the first one ended.
@@ -60,10 +60,7 @@ pub(crate) fn whoever_is_cut_off_at_any_call_the_next_one_brings_the_run_to_its_
     };
     let mut cases = hits(pairs);
     cases.retain(|hit| large() || hit.when == "after");
-    let mut ends = std::collections::BTreeMap::new();
-    for (_, came) in all("cut off", cases, one) {
-        *ends.entry(came).or_insert(0) += 1;
-    }
+    let ends = tally("cut off", cases, one);
     println!("how the first one ended: {ends:?}");
     assert!(
         !whole() || ends.contains_key(&Some(5)),

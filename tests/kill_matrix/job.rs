@@ -35,62 +35,37 @@ pub(crate) enum Goes {
 
 use Goes::{Doubled, Failing, Mistold, Running, Unanswered, Undeliverable, Untidy, Vanished, Well};
 
+/// Those that need no clean-up.
+const PLAIN: &[Goes] = &[
+    Well,
+    Failing,
+    Running,
+    Undeliverable,
+    Vanished,
+    Mistold,
+    Doubled,
+    Unanswered,
+];
+
+/// All of them.
+const TIDYING: &[Goes] = &[
+    Well,
+    Failing,
+    Untidy,
+    Running,
+    Undeliverable,
+    Vanished,
+    Mistold,
+    Doubled,
+    Unanswered,
+];
+
 /// All that make sense.
 pub(crate) const PRODUCT: [(Job, &[Goes]); 4] = [
-    (
-        Job::One,
-        &[
-            Well,
-            Failing,
-            Running,
-            Undeliverable,
-            Vanished,
-            Mistold,
-            Doubled,
-            Unanswered,
-        ],
-    ),
-    (
-        Job::Three,
-        &[
-            Well,
-            Failing,
-            Running,
-            Undeliverable,
-            Vanished,
-            Mistold,
-            Doubled,
-            Unanswered,
-        ],
-    ),
-    (
-        Job::Always,
-        &[
-            Well,
-            Failing,
-            Untidy,
-            Running,
-            Undeliverable,
-            Vanished,
-            Mistold,
-            Doubled,
-            Unanswered,
-        ],
-    ),
-    (
-        Job::Failed,
-        &[
-            Well,
-            Failing,
-            Untidy,
-            Running,
-            Undeliverable,
-            Vanished,
-            Mistold,
-            Doubled,
-            Unanswered,
-        ],
-    ),
+    (Job::One, PLAIN),
+    (Job::Three, PLAIN),
+    (Job::Always, TIDYING),
+    (Job::Failed, TIDYING),
 ];
 
 impl Job {
@@ -187,7 +162,7 @@ impl Goes {
 /// A command that writes down that it begins and ends, and whether another one is at work meanwhile.
 fn script(folder: &str, number: u32, waits: bool, status: u8) -> String {
     let wait = if waits {
-        "while ! test -e go; do sleep 0.1; done"
+        "while test -e work && ! test -e go; do sleep 0.1; done"
     } else {
         ":"
     };

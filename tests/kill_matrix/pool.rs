@@ -1,6 +1,6 @@
 //! Many cases at once, most of whose time is waiting.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -113,4 +113,17 @@ pub(crate) fn all<C: Display + Sync + Send, R: Send>(
     );
     assert!(failed.is_empty(), "{what}: {failed:#?}");
     came
+}
+
+/// The same, for cases of which only what they come to is of interest: how many came to what.
+pub(crate) fn tally<C: Display + Sync + Send, R: Send + Ord>(
+    what: &str,
+    cases: Vec<C>,
+    one: impl Fn(&C) -> R + Sync,
+) -> BTreeMap<R, usize> {
+    let mut ends = BTreeMap::new();
+    for (_, came) in all(what, cases, one) {
+        *ends.entry(came).or_insert(0) += 1;
+    }
+    ends
 }

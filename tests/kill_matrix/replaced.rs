@@ -8,7 +8,7 @@ use crate::case::{Case, FIRST};
 use crate::cli::until;
 use crate::job::{Goes, Job};
 use crate::plan::{Hit, hits};
-use crate::pool::{all, large};
+use crate::pool::{large, tally};
 use crate::site::signal;
 use crate::test_aws::Aws;
 
@@ -89,9 +89,6 @@ pub(crate) fn when_a_node_is_replaced_in_the_middle_the_new_one_is_served() {
             cases.push(Replaced { hit, then: "KILL" });
         }
     }
-    let mut ends = std::collections::BTreeMap::new();
-    for (_, came) in all("replaced", cases, one) {
-        *ends.entry(came).or_insert(0) += 1;
-    }
+    let ends = tally("replaced", cases, one);
     println!("how the first one ended, and what is left on the node that is gone: {ends:#?}");
 }

@@ -6,7 +6,7 @@ use crate::case::{Case, FIRST, Visit};
 use crate::cli::until;
 use crate::job::{Goes, Job};
 use crate::plan::{Hit, hits};
-use crate::pool::{all, large, whole};
+use crate::pool::{large, tally, whole};
 use crate::site::signal;
 use crate::test_aws::Aws;
 
@@ -96,10 +96,7 @@ pub(crate) fn whoever_was_stopped_past_its_lease_wakes_and_touches_nothing() {
     };
     let mut cases = hits(pairs);
     cases.retain(|hit| large() || hit.when == "after");
-    let mut ends = std::collections::BTreeMap::new();
-    for (_, came) in all("stopped", cases, one) {
-        *ends.entry(came).or_insert(0) += 1;
-    }
+    let ends = tally("stopped", cases, one);
     println!("how the first one ended: {ends:?}");
     assert!(
         !whole() || ends.contains_key(&Some(4)),

@@ -5,7 +5,7 @@ use crate::cli::until;
 use crate::job::{Goes, Job};
 use crate::kills::kill;
 use crate::plan::{Hit, hits};
-use crate::pool::{all, large};
+use crate::pool::{large, tally};
 use crate::test_aws::Aws;
 
 /// Gives back how the two ended.
@@ -46,9 +46,6 @@ pub(crate) fn of_two_who_adopt_at_once_one_does() {
     if !large() {
         cases.retain(|hit| hit.when == "after");
     }
-    let mut ends = std::collections::BTreeMap::new();
-    for (_, came) in all("two at once", cases, one) {
-        *ends.entry(came).or_insert(0) += 1;
-    }
+    let ends = tally("two at once", cases, one);
     println!("how the two ended: {ends:?}");
 }

@@ -22,7 +22,7 @@ fn other(script: &str) -> Order {
 fn waiting(node: &Node) -> (Order, std::path::PathBuf) {
     let (go, count) = (node.dir.path().join("go"), node.dir.path().join("count"));
     let script = format!(
-        "echo x >>'{}'; until [ -e '{}' ]; do sleep 0.05; done; exit 5",
+        "echo x >>'{0}'; while [ -e '{0}' ] && ! [ -e '{1}' ]; do sleep 0.05; done; exit 5",
         count.display(),
         go.display()
     );

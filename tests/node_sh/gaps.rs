@@ -24,7 +24,7 @@ pub(crate) enum Victim {
     Command,
 }
 
-pub(crate) const VICTIMS: [Victim; 3] = [Victim::Caller, Victim::Group, Victim::Command];
+const VICTIMS: [Victim; 3] = [Victim::Caller, Victim::Group, Victim::Command];
 
 /// A folder of commands that count themselves, and kill at the n-th.
 pub(crate) fn shims(dir: &Path, victim: Victim, at: usize) -> PathBuf {
@@ -39,7 +39,8 @@ pub(crate) fn shims(dir: &Path, victim: Victim, at: usize) -> PathBuf {
     for (tool, target) in tools() {
         let text = format!(
             "#!/bin/sh\nn=0\nread -r n 2>/dev/null <'{counted}.hint'\n\
-             until n=$((n + 1)) && /bin/mkdir '{counted}/'\"$n\" 2>/dev/null; do :; done\n\
+             until n=$((n + 1)) && /bin/mkdir '{counted}/'\"$n\" 2>/dev/null; do\n\
+             [ -d '{counted}' ] || exit 1\ndone\n\
              echo \"$n\" >'{counted}.hint'\n[ \"$n\" != {at} ] || {kill}\nexec {target} \"$@\"\n",
             counted = counted.display(),
             target = target.display()
@@ -126,22 +127,28 @@ fn case(shell: &'static [&'static str], victim: Victim, at: usize) -> usize {
 fn every_gap(shell: &'static [&'static str]) {
     let all = case(shell, Victim::Command, 0);
     assert!((20..200).contains(&all), "{shell:?}: {all} commands");
+    let kills = each_gap(all, |victim, at| case(shell, victim, at));
+    println!("{shell:?}: {all} commands, {kills} kills");
+}
+
+/// Every victim at every one of so many commands, four at once; how many there were.
+pub(crate) fn each_gap(commands: usize, case: impl Fn(Victim, usize) -> usize + Sync) -> usize {
     // A few more: a send that is killed somewhere may call others.
     let cases: Vec<(Victim, usize)> = VICTIMS
         .into_iter()
-        .flat_map(|victim| (1..=all + 2).map(move |at| (victim, at)))
+        .flat_map(|victim| (1..=commands + 2).map(move |at| (victim, at)))
         .collect();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
                 while let Some((victim, at)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    case(shell, *victim, *at);
+                    case(*victim, *at);
                 }
             });
         }
     });
-    println!("{shell:?}: {all} commands, {} kills", cases.len());
+    cases.len()
 }
 
 #[test]

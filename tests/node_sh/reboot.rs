@@ -1,7 +1,6 @@
 //! Steps that reboot the node. What reboots here is the test's own: a boot id in a file, and a command that changes it.
 
 use std::process::Output;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use roundsman::model::id::ClaimId;
@@ -10,14 +9,14 @@ use roundsman::model::outcome::Outcome;
 use roundsman::port::{Deed, Order};
 use rustix::process::{Signal, kill_process, kill_process_group};
 
-use crate::gaps::{VICTIMS, Victim, shims};
+use crate::gaps::{Victim, each_gap, shims};
 use crate::support::{Node, alive, each_shell, order, pid_in, poll};
 
 /// Reboots like this machine would: all that runs there is gone, and there is another boot id.
 const GOES_DOWN: &str = "echo x >>reboots; wc -l <reboots >boot; kill -KILL \"$PPID\"";
 
 /// The same, when it is let.
-const WAITS: &str = "while ! [ -e go ]; do sleep 0.1; done; echo x >>reboots; wc -l <reboots >boot; kill -KILL \"$PPID\"";
+const WAITS: &str = "while [ -e boot ] && ! [ -e go ]; do sleep 0.1; done; echo x >>reboots; wc -l <reboots >boot; kill -KILL \"$PPID\"";
 
 fn reboot(ready: &str) -> Order {
     Order {
@@ -351,18 +350,5 @@ fn killed_at_any_command_a_node_reboots_at_most_once() {
     };
     let all = gap(&node(), Victim::Command, 0);
     assert!((20..200).contains(&all), "{all} commands");
-    let cases: Vec<(Victim, usize)> = VICTIMS
-        .into_iter()
-        .flat_map(|victim| (1..=all + 2).map(move |at| (victim, at)))
-        .collect();
-    let next = AtomicUsize::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                while let Some((victim, at)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    gap(&node(), *victim, *at);
-                }
-            });
-        }
-    });
+    each_gap(all, |victim, at| gap(&node(), victim, at));
 }

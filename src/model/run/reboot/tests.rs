@@ -50,16 +50,20 @@ fn play(job: &Job, mut run: Run, outcomes: &[(u64, Outcome)]) -> (Option<(u32, u
     (next, run)
 }
 
-fn adopted(job: &Job, commands: &[Command]) -> Run {
-    let left = LeftRun {
+/// A run that was left in its reboot.
+fn left(job: &Job) -> LeftRun {
+    LeftRun {
         job: job.name.clone(),
         task: job.task.clone(),
         run: RunId::new(7, 7),
         step: 1,
         state: LockState::Parked,
         file: job.file_digest(),
-    };
-    Run::adopted(job, &left, commands)
+    }
+}
+
+fn adopted(job: &Job, commands: &[Command]) -> Run {
+    Run::adopted(job, &left(job), commands)
 }
 
 fn command(attempt: u32, activity: Activity) -> Command {
@@ -265,12 +269,8 @@ fn whoever_stops_the_run_is_told_until_when_the_node_may_reboot() {
 fn with_another_job_file_a_reboot_is_left_alone_until_it_is_over() {
     let job = job(0);
     let left = LeftRun {
-        job: job.name.clone(),
-        task: job.task.clone(),
-        run: RunId::new(7, 7),
-        step: 1,
-        state: LockState::Parked,
         file: "00000000".parse().expect("a digest"),
+        ..left(&job)
     };
     let mut run = Run::adopted(&job, &left, &[command(1, Activity::InProgress)]);
     assert!(matches!(run.next(at(0).wall), Do::Attach { .. }), "{run:?}");
